@@ -1,0 +1,29 @@
+package org.lorakernels.presets;
+
+import org.bytedeco.javacpp.annotation.Platform;
+import org.bytedeco.javacpp.annotation.Properties;
+import org.bytedeco.javacpp.tools.Info;
+import org.bytedeco.javacpp.tools.InfoMap;
+import org.bytedeco.javacpp.tools.InfoMapper;
+
+/**
+ * Tells JavaCPP how to turn {@code lora_kernels.h} into Java. The C ABI is plain enough that there is next to nothing to
+ * say.
+ */
+@Properties(
+    value =
+        @Platform(
+            value = "linux-x86_64",
+            include = "lora_kernels.h",
+            link = "lora_kernels"),
+    target = "org.lorakernels.bindings",
+    global = "org.lorakernels.bindings.global.native_kernels")
+public final class LoraKernelsPreset implements InfoMapper {
+  @Override
+  public void map(InfoMap infos) {
+    infos
+        .put(new Info("LK_API").cppTypes().annotations())
+        .put(new Info("lk_address").cast().valueTypes("long").pointerTypes("LongPointer", "long[]"))
+        .put(new Info("lk_device").pointerTypes("lk_device"));
+  }
+}

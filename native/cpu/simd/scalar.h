@@ -1,0 +1,65 @@
+// Vectors for the bodies: plain C++, 4 lanes (what every x86-64 compiler can keep in one register). No fused multiply-add:
+// without the instruction it would be a slow library call.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+
+#include "common/half.h"
+
+namespace lk::cpu::scalar {
+
+struct Simd {
+  static constexpr int kLanes = 4;
+  struct F {
+    float lane[4];
+  };
+
+  static F zero() { return set1(0.0f); }
+  static F set1(float v) { return {{v, v, v, v}}; }
+  static F load(const float* p) { return {{p[0], p[1], p[2], p[3]}}; }
+  static void store(float* p, F v) { store_partial(p, v, kLanes); }
+  // The first `count` lanes (0 ... kLanes); the others read as 0 and are not written.
+  static F load_partial(const float* p, int count) {
+    F v = zero();
+    for (int i = 0; i < count; ++i) v.lane[i] = p[i];
+    return v;
+  }
+  static void store_partial(float* p, F v, int count) {
+    for (int i = 0; i < count; ++i) p[i] = v.lane[i];
+  }
+  static F add(F a, F b) { return map(a, b, [](float x, float y) { return x + y; }); }
+  static F sub(F a, F b) { return map(a, b, [](float x, float y) { return x - y; }); }
+  static F mul(F a, F b) { return map(a, b, [](float x, float y) { return x * y; }); }
+  static F div(F a, F b) { return map(a, b, [](float x, float y) { return x / y; }); }
+  static F sqrt(F a) { return map(a, a, [](float x, float) { return std::sqrt(x); }); }
+  static F max(F a, F b) { return map(a, b, [](float x, float y) { return x > y ? x : y; }); }
+  static F fma(F a, F b, F c) { return add(mul(a, b), c); }
+  static float sum(F a) { return (a.lane[0] + a.lane[2]) + (a.lane[1] + a.lane[3]); }
+
+  // 16-bit formats, kLanes elements.
+  static F load_bf16(const uint16_t* p) { return each(p, bf16_to_float); }
+  static F load_f16(const uint16_t* p) { return each(p, f16_to_float); }
+  static void store_bf16(uint16_t* p, F v) {
+    for (int i = 0; i < kLanes; ++i) p[i] = float_to_bf16(v.lane[i]);
+  }
+  static void store_f16(uint16_t* p, F v) {
+    for (int i = 0; i < kLanes; ++i) p[i] = float_to_f16(v.lane[i]);
+  }
+
+ private:
+  template <typename Op>
+  static F map(F a, F b, Op op) {
+    F r;
+    for (int i = 0; i < kLanes; ++i) r.lane[i] = op(a.lane[i], b.lane[i]);
+    return r;
+  }
+  template <typename Op>
+  static F each(const uint16_t* p, Op op) {
+    F r;
+    for (int i = 0; i < kLanes; ++i) r.lane[i] = op(p[i]);
+    return r;
+  }
+};
+
+}  // namespace lk::cpu::scalar
