@@ -14,10 +14,18 @@ inline constexpr int32_t kMinBlockSize = 32, kMaxBlockSize = 4096, kNestedBlockS
 // 16 values, indexed by nibble. NF4 ascends; FP4 is sign and magnitude.
 extern const float kNf4Code[16];
 extern const float kFp4Code[16];
+// Quantising: the rank of a value v in the ascending code book is #{i : thresholds[i] < v}, so a tie goes to the lower code
+// (a NaN has rank 15); the nibble is order[rank].
+extern const float kNf4Thresholds[15];
+extern const float kFp4Thresholds[15];
+extern const uint8_t kNf4Order[16];
+extern const uint8_t kFp4Order[16];
 // 256 ascending values of the signed dynamic map.
 extern const float kDynamicMap[256];
 
 inline const float* code_book(int32_t format) { return format == LK_FP4 ? kFp4Code : kNf4Code; }
+inline const float* thresholds(int32_t format) { return format == LK_FP4 ? kFp4Thresholds : kNf4Thresholds; }
+inline const uint8_t* code_order(int32_t format) { return format == LK_FP4 ? kFp4Order : kNf4Order; }
 
 inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 inline int64_t element_count(const lk_weight& w) { return w.rows * w.cols; }
