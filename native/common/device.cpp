@@ -14,6 +14,10 @@ constexpr size_t kIdleWorkspaces = 8;
 
 }  // namespace
 
+Device::~Device() {
+  for (const auto& buffer : idle_workspaces) ::operator delete(buffer.first, kAlignment);
+}
+
 Workspace::Workspace(Device& device, size_t bytes) : device_(device), data_(nullptr), bytes_(bytes) {
   std::lock_guard<std::mutex> lock(device.mutex);
   auto& idle = device.idle_workspaces;

@@ -17,6 +17,11 @@ namespace lk {
 inline constexpr size_t kMaxWorkspaceBytes = size_t{2} << 20;
 
 struct Device {
+  Device() = default;
+  ~Device();  // frees the cached workspaces; memory in `live` stays the caller's
+  Device(const Device&) = delete;
+  Device& operator=(const Device&) = delete;
+
   lk_backend backend = LK_BACKEND_CPU;
   int32_t ordinal = 0;
   const KernelTable* kernels = nullptr;

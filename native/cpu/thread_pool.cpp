@@ -26,7 +26,7 @@ struct Job {
   void* context;
   std::atomic<int64_t> next{0};
   int inside = 0;              // threads working on it; guarded by Pool::mutex_
-  std::exception_ptr failure;  // guarded by Pool::mutex_
+  std::exception_ptr failure = nullptr;  // guarded by Pool::mutex_
 };
 
 int default_threads() {
