@@ -1,0 +1,117 @@
+#!/usr/bin/env bash
+# Builds native/ with CMake. Maven calls it; it works alone as well.
+#
+#   cppbuild.sh [install]        the shared library, into native/cppbuild/<platform>/{lib,include}
+#   cppbuild.sh test [FILTER]    builds and runs the native tests
+#   cppbuild.sh sanitize [FILTER]  the same under AddressSanitizer and UndefinedBehaviorSanitizer
+#   cppbuild.sh format           formats native/ with clang-format 14;  format-check only says what is not formatted
+#   cppbuild.sh clean
+#
+# Environment: LK_CUDA=AUTO|ON|OFF, LK_CUDA_ARCHS (as CMake names them), CUDACXX or CUDA_HOME.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+
+platform=linux-x86_64
+out="$PWD/native/cppbuild/$platform"
+verb="${1:-install}"
+filter="${2:-}"
+
+die() {
+  echo "cppbuild: $*" >&2
+  exit 1
+}
+
+need() { # need COMMAND PACKAGE
+  command -v "$1" >/dev/null || die "$1 not found: install it with: apt-get install $2"
+}
+
+find_nvcc() {
+  local candidate
+  for candidate in "${CUDACXX:-}" "${CUDA_HOME:+$CUDA_HOME/bin/nvcc}" "$(command -v nvcc || true)"; do
+    if [ -n "$candidate" ] && [ -x "$candidate" ]; then
+      echo "$candidate"
+      return
+    fi
+  done
+}
+
+# build NAME [CMake argument ...]: configures and builds native/cppbuild/build-NAME; output only where it fails.
+build() {
+  local dir="native/cppbuild/build-$1"
+  shift
+  need g++ g++
+  need cmake cmake
+  local generator=(-G "Unix Makefiles")
+  if command -v ninja >/dev/null; then
+    generator=(-G Ninja)
+  else
+    need make make
+  fi
+  mkdir -p "$dir"
+  local log="$dir/build.log"
+  if ! cmake -S native -B "$dir" "${generator[@]}" "$@" >"$log" 2>&1 ||
+    ! cmake --build "$dir" --parallel "$(nproc)" >>"$log" 2>&1; then
+    cat "$log" >&2
+    die "the build in $dir failed; the output is above"
+  fi
+}
+
+cuda_arguments() {
+  if [ "${LK_CUDA:-AUTO}" = OFF ]; then
+    cuda=(-DLK_CUDA=OFF)
+    echo "cppbuild: LK_CUDA=OFF: building for the CPU alone"
+    return
+  fi
+  local nvcc
+  nvcc="$(find_nvcc)"
+  if [ -n "$nvcc" ]; then
+    export CUDACXX="$nvcc"
+    cuda=(-DLK_CUDA=ON)
+    [ -n "${LK_CUDA_ARCHS:-}" ] && cuda+=("-DLK_CUDA_ARCHS=$LK_CUDA_ARCHS")
+    echo "cppbuild: building for CPU and CUDA with $nvcc"
+  elif [ "${LK_CUDA:-AUTO}" = ON ]; then
+    die "LK_CUDA=ON, but nvcc was not found: install the CUDA toolkit, or name nvcc in CUDACXX"
+  else
+    cuda=(-DLK_CUDA=OFF)
+    echo "cppbuild: nvcc not found: building for the CPU alone"
+  fi
+}
+
+sources() {
+  find native -path native/cppbuild -prune -o \
+    \( -name '*.h' -o -name '*.cpp' -o -name '*.inl' -o -name '*.cu' -o -name '*.cuh' \) -print
+}
+
+case "$verb" in
+  install)
+    cuda_arguments
+    build "$platform" "${cuda[@]}" "-DCMAKE_INSTALL_PREFIX=$out"
+    cmake --install "native/cppbuild/build-$platform" >/dev/null
+    ;;
+  test)
+    build test -DLK_CUDA=OFF -DLK_TESTS=ON
+    native/cppbuild/build-test/lora_kernels_tests ${filter:+"$filter"}
+    ;;
+  sanitize)
+    build sanitize -DLK_CUDA=OFF -DLK_TESTS=ON -DLK_SANITIZE=ON -DCMAKE_BUILD_TYPE=RelWithDebInfo
+    native/cppbuild/build-sanitize/lora_kernels_tests ${filter:+"$filter"}
+    ;;
+  format | format-check)
+    if ! command -v clang-format-14 >/dev/null; then
+      echo "cppbuild: SKIPPED $verb: clang-format-14 not found (apt-get install clang-format-14)"
+      exit 0
+    fi
+    if [ "$verb" = format ]; then
+      sources | xargs clang-format-14 -i
+    else
+      sources | xargs clang-format-14 --dry-run --Werror || die "not formatted; run: ./cppbuild.sh format"
+    fi
+    ;;
+  clean)
+    rm -rf native/cppbuild
+    ;;
+  *)
+    echo "usage: cppbuild.sh [install | test [FILTER] | sanitize [FILTER] | format | format-check | clean]" >&2
+    exit 2
+    ;;
+esac
