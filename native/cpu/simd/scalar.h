@@ -28,12 +28,24 @@ struct Simd {
   static void store_partial(float* p, F v, int count) {
     for (int i = 0; i < count; ++i) p[i] = v.lane[i];
   }
-  static F add(F a, F b) { return map(a, b, [](float x, float y) { return x + y; }); }
-  static F sub(F a, F b) { return map(a, b, [](float x, float y) { return x - y; }); }
-  static F mul(F a, F b) { return map(a, b, [](float x, float y) { return x * y; }); }
-  static F div(F a, F b) { return map(a, b, [](float x, float y) { return x / y; }); }
-  static F sqrt(F a) { return map(a, a, [](float x, float) { return std::sqrt(x); }); }
-  static F max(F a, F b) { return map(a, b, [](float x, float y) { return x > y ? x : y; }); }
+  static F add(F a, F b) {
+    return map(a, b, [](float x, float y) { return x + y; });
+  }
+  static F sub(F a, F b) {
+    return map(a, b, [](float x, float y) { return x - y; });
+  }
+  static F mul(F a, F b) {
+    return map(a, b, [](float x, float y) { return x * y; });
+  }
+  static F div(F a, F b) {
+    return map(a, b, [](float x, float y) { return x / y; });
+  }
+  static F sqrt(F a) {
+    return map(a, a, [](float x, float) { return std::sqrt(x); });
+  }
+  static F max(F a, F b) {
+    return map(a, b, [](float x, float y) { return x > y ? x : y; });
+  }
   static F fma(F a, F b, F c) { return add(mul(a, b), c); }
   static float sum(F a) { return (a.lane[0] + a.lane[2]) + (a.lane[1] + a.lane[3]); }
 

@@ -1,0 +1,25 @@
+#include "cpu/simd/target.h"
+
+#pragma GCC push_options
+#pragma GCC target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi")
+
+#include "cpu/simd/avx512.h"
+
+namespace lk::cpu::avx512 {
+namespace {
+
+#include "cpu/adamw/body.inl"
+#include "cpu/simd/io.inl"
+
+}  // namespace
+}  // namespace lk::cpu::avx512
+
+#pragma GCC pop_options
+
+namespace lk::cpu {
+
+void install_adamw_avx512(KernelTable& table) {
+  table.adamw_step = avx512::adamw_step;
+}
+
+}  // namespace lk::cpu

@@ -1,0 +1,20 @@
+#include "cpu/simd/target.h"
+
+#include "cpu/simd/scalar.h"
+
+namespace lk::cpu::scalar {
+namespace {
+
+#include "cpu/adamw/body.inl"
+#include "cpu/simd/io.inl"
+
+}  // namespace
+}  // namespace lk::cpu::scalar
+
+namespace lk::cpu {
+
+void install_adamw_scalar(KernelTable& table) {
+  table.adamw_step = scalar::adamw_step;
+}
+
+}  // namespace lk::cpu

@@ -1,0 +1,28 @@
+#include "cpu/simd/target.h"
+
+#pragma GCC push_options
+#pragma GCC target("avx2,fma,f16c")
+
+#include "cpu/simd/avx2.h"
+
+namespace lk::cpu::avx2 {
+namespace {
+
+#include "cpu/elementwise/body.inl"
+#include "cpu/simd/dropout.inl"
+#include "cpu/simd/io.inl"
+#include "cpu/simd/philox_avx2.inl"
+
+}  // namespace
+}  // namespace lk::cpu::avx2
+
+#pragma GCC pop_options
+
+namespace lk::cpu {
+
+void install_elementwise_avx2(KernelTable& table) {
+  table.convert = avx2::convert;
+  table.dropout = avx2::dropout;
+}
+
+}  // namespace lk::cpu

@@ -1,0 +1,28 @@
+#include "cpu/simd/target.h"
+
+#pragma GCC push_options
+#pragma GCC target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi")
+
+#include "cpu/simd/avx512.h"
+
+namespace lk::cpu::avx512 {
+namespace {
+
+#include "cpu/elementwise/body.inl"
+#include "cpu/simd/dropout.inl"
+#include "cpu/simd/io.inl"
+#include "cpu/simd/philox_avx512.inl"
+
+}  // namespace
+}  // namespace lk::cpu::avx512
+
+#pragma GCC pop_options
+
+namespace lk::cpu {
+
+void install_elementwise_avx512(KernelTable& table) {
+  table.convert = avx512::convert;
+  table.dropout = avx512::dropout;
+}
+
+}  // namespace lk::cpu
