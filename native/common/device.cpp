@@ -21,7 +21,8 @@ Device::~Device() {
 Workspace::Workspace(Device& device, size_t bytes) : device_(device), data_(nullptr), bytes_(bytes) {
   std::lock_guard<std::mutex> lock(device.mutex);
   auto& idle = device.idle_workspaces;
-  const auto fitting = std::find_if(idle.begin(), idle.end(), [&](const auto& buffer) { return buffer.second >= bytes; });
+  const auto fitting =
+      std::find_if(idle.begin(), idle.end(), [&](const auto& buffer) { return buffer.second >= bytes; });
   if (fitting != idle.end()) {
     data_ = fitting->first;
     bytes_ = fitting->second;
@@ -36,8 +37,9 @@ Workspace::Workspace(Device& device, size_t bytes) : device_(device), data_(null
   }
   data_ = ::operator new(std::max<size_t>(bytes, 64), kAlignment, std::nothrow);
   if (!data_) {
-    fail(LK_OUT_OF_MEMORY, "out of memory: %zu bytes of workspace requested, %lld allocated by this device now, %lld at most",
-         bytes, static_cast<long long>(device.stats.allocated_bytes + device.stats.workspace_bytes),
+    fail(LK_OUT_OF_MEMORY,
+         "out of memory: %zu bytes of workspace requested, %lld allocated by this device now, %lld at most", bytes,
+         static_cast<long long>(device.stats.allocated_bytes + device.stats.workspace_bytes),
          static_cast<long long>(device.stats.allocated_peak_bytes + device.stats.workspace_peak_bytes));
   }
   lk_memory_stats& stats = device.stats;

@@ -27,8 +27,8 @@ struct Device {
   const KernelTable* kernels = nullptr;
   std::string kernels_reason;
 
-  mutable std::mutex mutex;                         // guards all below
-  std::unordered_map<lk_address, int64_t> live;     // from lk_alloc: address -> bytes
+  mutable std::mutex mutex;                               // guards all below
+  std::unordered_map<lk_address, int64_t> live;           // from lk_alloc: address -> bytes
   std::vector<std::pair<void*, size_t>> idle_workspaces;  // cached for the next operation
   lk_memory_stats stats{};
 };

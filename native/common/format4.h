@@ -23,14 +23,28 @@ extern const uint8_t kFp4Order[16];
 // 256 ascending values of the signed dynamic map.
 extern const float kDynamicMap[256];
 
-inline const float* code_book(int32_t format) { return format == LK_FP4 ? kFp4Code : kNf4Code; }
-inline const float* thresholds(int32_t format) { return format == LK_FP4 ? kFp4Thresholds : kNf4Thresholds; }
-inline const uint8_t* code_order(int32_t format) { return format == LK_FP4 ? kFp4Order : kNf4Order; }
+inline const float* code_book(int32_t format) {
+  return format == LK_FP4 ? kFp4Code : kNf4Code;
+}
+inline const float* thresholds(int32_t format) {
+  return format == LK_FP4 ? kFp4Thresholds : kNf4Thresholds;
+}
+inline const uint8_t* code_order(int32_t format) {
+  return format == LK_FP4 ? kFp4Order : kNf4Order;
+}
 
-inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-inline int64_t element_count(const lk_weight& w) { return w.rows * w.cols; }
-inline int64_t block_count(const lk_weight& w) { return ceil_div(element_count(w), w.block_size); }
-inline bool is_4bit(const lk_weight& w) { return w.format != LK_DENSE; }
+inline int64_t ceil_div(int64_t a, int64_t b) {
+  return (a + b - 1) / b;
+}
+inline int64_t element_count(const lk_weight& w) {
+  return w.rows * w.cols;
+}
+inline int64_t block_count(const lk_weight& w) {
+  return ceil_div(element_count(w), w.block_size);
+}
+inline bool is_4bit(const lk_weight& w) {
+  return w.format != LK_DENSE;
+}
 
 template <typename T>
 T* at_address(lk_address address) {
@@ -38,7 +52,9 @@ T* at_address(lk_address address) {
 }
 
 // Nibble of flattened element i: even elements in the high half of their byte.
-inline int nibble_at(const uint8_t* packed, int64_t i) { return (i & 1) ? packed[i >> 1] & 15 : packed[i >> 1] >> 4; }
+inline int nibble_at(const uint8_t* packed, int64_t i) {
+  return (i & 1) ? packed[i >> 1] & 15 : packed[i >> 1] >> 4;
+}
 
 // scale(b) of a 4-bit weight, single or double quantised (CPU addresses). Cheap to build; keep one per task.
 class BlockScales {

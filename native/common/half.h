@@ -18,7 +18,9 @@ inline float bits_float(uint32_t bits) {
   return value;
 }
 
-inline float bf16_to_float(uint16_t value) { return bits_float(uint32_t{value} << 16); }
+inline float bf16_to_float(uint16_t value) {
+  return bits_float(uint32_t{value} << 16);
+}
 
 inline uint16_t float_to_bf16(float value) {
   const uint32_t bits = float_bits(value);
@@ -31,7 +33,7 @@ inline float f16_to_float(uint16_t value) {
   const uint32_t magnitude = value & 0x7fffu;
   if (magnitude >= 0x7c00u) return bits_float(sign | 0x7f800000u | ((magnitude & 0x3ffu) << 13));  // inf, NaN
   if (magnitude >= 0x0400u) return bits_float(sign | ((magnitude << 13) + 0x38000000u));           // normal
-  const float tiny = static_cast<float>(magnitude) * 0x1p-24f;                                       // subnormal: exact
+  const float tiny = static_cast<float>(magnitude) * 0x1p-24f;                                     // subnormal: exact
   return bits_float(sign | float_bits(tiny));
 }
 

@@ -65,7 +65,8 @@ bool supported(Isa isa) {
 }
 
 const KernelTable& table(Isa isa) {
-  static const KernelTable tables[] = {build(Isa::kScalar), build(Isa::kAvx2), build(Isa::kAvx512), build(Isa::kAvx512Bf16)};
+  static const KernelTable tables[] = {build(Isa::kScalar), build(Isa::kAvx2), build(Isa::kAvx512),
+                                       build(Isa::kAvx512Bf16)};
   return tables[static_cast<int>(isa)];
 }
 
@@ -81,8 +82,9 @@ const KernelTable& select(std::string& reason) {
   for (Isa isa : kBestFirst) {
     if (std::strcmp(forced, table(isa).name) != 0) continue;
     if (!supported(isa)) {
-      fail(LK_BACKEND_UNAVAILABLE, "%s=%s cannot run here: this processor lacks the instructions; unset it, or choose another",
-           kVariable, forced);
+      fail(LK_BACKEND_UNAVAILABLE,
+           "%s=%s cannot run here: this processor lacks the instructions; unset it, or choose another", kVariable,
+           forced);
     }
     reason = std::string("forced by ") + kVariable + "=" + forced;
     return table(isa);

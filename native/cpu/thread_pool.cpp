@@ -25,7 +25,7 @@ struct Job {
   TaskFunction task;
   void* context;
   std::atomic<int64_t> next{0};
-  int inside = 0;              // threads working on it; guarded by Pool::mutex_
+  int inside = 0;                        // threads working on it; guarded by Pool::mutex_
   std::exception_ptr failure = nullptr;  // guarded by Pool::mutex_
 };
 
@@ -169,7 +169,11 @@ void run_tasks(int64_t count, TaskFunction task, void* context) {
   pool().run(job);
 }
 
-int num_threads() { return pool().threads(); }
-void set_num_threads(int threads) { pool().resize(threads); }
+int num_threads() {
+  return pool().threads();
+}
+void set_num_threads(int threads) {
+  pool().resize(threads);
+}
 
 }  // namespace lk::cpu

@@ -36,9 +36,9 @@ extern "C" {
 
 typedef enum lk_status {
   LK_OK = 0,
-  LK_INVALID_ARGUMENT = 1,    /* a null, a negative size, an unknown enum value, a rate outside [0, 1) ... */
-  LK_SHAPE_MISMATCH = 2,      /* shapes that do not fit one another */
-  LK_UNSUPPORTED = 3,         /* a valid request that this backend or build does not implement */
+  LK_INVALID_ARGUMENT = 1, /* a null, a negative size, an unknown enum value, a rate outside [0, 1) ... */
+  LK_SHAPE_MISMATCH = 2,   /* shapes that do not fit one another */
+  LK_UNSUPPORTED = 3,      /* a valid request that this backend or build does not implement */
   LK_OUT_OF_MEMORY = 4,
   LK_BACKEND_UNAVAILABLE = 5, /* no such backend in this build, no driver, no device */
   LK_DEVICE_LOST = 6,         /* the device failed; its handle can only be closed */
@@ -77,15 +77,15 @@ LK_API int32_t lk_num_threads(void);
 /* ---- devices --------------------------------------------------------------------------------------------------- */
 
 typedef struct lk_device_info {
-  int32_t backend;        /* lk_backend */
-  int32_t ordinal;        /* CUDA device number; 0 on the CPU */
-  int32_t threads;        /* CPU: threads of the pool; CUDA: multiprocessors */
+  int32_t backend; /* lk_backend */
+  int32_t ordinal; /* CUDA device number; 0 on the CPU */
+  int32_t threads; /* CPU: threads of the pool; CUDA: multiprocessors */
   int32_t reserved;
-  int64_t total_bytes;    /* memory of the device; host memory on the CPU */
+  int64_t total_bytes; /* memory of the device; host memory on the CPU */
   int64_t available_bytes;
-  char name[128];         /* processor or card */
-  char kernels[32];       /* the kernel table in use: "scalar", "avx2", "avx512", "avx512bf16" */
-  char reason[160];       /* why this table: "detected", "forced by LORA_KERNELS_BACKEND=scalar" */
+  char name[128];   /* processor or card */
+  char kernels[32]; /* the kernel table in use: "scalar", "avx2", "avx512", "avx512bf16" */
+  char reason[160]; /* why this table: "detected", "forced by LORA_KERNELS_BACKEND=scalar" */
 } lk_device_info;
 
 /* Memory obtained through one device handle: live bytes now, most ever, and number of allocations ever made.
@@ -131,7 +131,7 @@ LK_API lk_status lk_file_unmap(lk_address address, int64_t bytes);
 
 /* A dense matrix [rows, cols]; a vector is one row. */
 typedef struct lk_tensor {
-  lk_address data;    /* element (0, 0); may be 0 where rows * cols == 0 */
+  lk_address data; /* element (0, 0); may be 0 where rows * cols == 0 */
   int64_t rows, cols;
   int64_t row_stride; /* elements from a row to the next; >= cols */
   int32_t dtype;      /* lk_dtype */
@@ -153,12 +153,13 @@ typedef struct lk_weight {
   lk_address absmax;        /* 4-bit: F32 [ceil(n / block_size)]; 0 when double-quantised */
   lk_address absmax_codes;  /* double-quantised: U8 [ceil(n / block_size)] */
   lk_address nested_absmax; /* double-quantised: F32 [ceil(blocks / nested_block_size)] */
-  lk_address nested_code;   /* double-quantised: F32 [256], the map of the codes; 0 = the standard one, lk_dynamic_map() */
-  float nested_offset;      /* double-quantised: mean of the absmax values */
-  int32_t block_size;       /* 4-bit: power of two in 32 ... 4096 */
+  lk_address
+      nested_code;     /* double-quantised: F32 [256], the map of the codes; 0 = the standard one, lk_dynamic_map() */
+  float nested_offset; /* double-quantised: mean of the absmax values */
+  int32_t block_size;  /* 4-bit: power of two in 32 ... 4096 */
   int32_t nested_block_size; /* double-quantised: 256 */
-  int32_t format;           /* lk_format */
-  int32_t dtype;            /* dense: LK_F32, LK_BF16 or LK_F16; 4-bit: ignored */
+  int32_t format;            /* lk_format */
+  int32_t dtype;             /* dense: LK_F32, LK_BF16 or LK_F16; 4-bit: ignored */
   int32_t reserved;
 } lk_weight;
 
@@ -170,14 +171,14 @@ typedef struct lk_weight {
  * is >= floor(dropout * 2^32), and then multiplied by 1 / (1 - dropout). The mask is a function of seed, step and the
  * logical coordinate alone: backward makes it again, no mask is stored. Philox: Salmon et al. 2011. */
 typedef struct lk_lora {
-  lk_tensor a;       /* [rank, K], F32, BF16 or F16 */
-  lk_tensor b;       /* [N, rank], dtype of a */
-  lk_tensor grad_a;  /* F32 [rank, K]; backward adds to it (+=); data 0: not wanted. Ignored by forward and merge */
-  lk_tensor grad_b;  /* F32 [N, rank]; as grad_a */
-  float scaling;     /* alpha / rank, or alpha / sqrt(rank) */
-  float dropout;     /* probability of dropping, [0, 1); 0 = none (also: evaluation) */
-  uint64_t seed;     /* of the dropout mask */
-  uint64_t step;     /* of the dropout mask: another value, another mask */
+  lk_tensor a;      /* [rank, K], F32, BF16 or F16 */
+  lk_tensor b;      /* [N, rank], dtype of a */
+  lk_tensor grad_a; /* F32 [rank, K]; backward adds to it (+=); data 0: not wanted. Ignored by forward and merge */
+  lk_tensor grad_b; /* F32 [N, rank]; as grad_a */
+  float scaling;    /* alpha / rank, or alpha / sqrt(rank) */
+  float dropout;    /* probability of dropping, [0, 1); 0 = none (also: evaluation) */
+  uint64_t seed;    /* of the dropout mask */
+  uint64_t step;    /* of the dropout mask: another value, another mask */
 } lk_lora;
 
 /* ---- format ---------------------------------------------------------------------------------------------------- */
@@ -210,7 +211,8 @@ LK_API lk_status lk_dropout(lk_device* device, const lk_tensor* x, const lk_lora
 LK_API lk_status lk_matmul(lk_device* device, const lk_tensor* x, const lk_weight* weight, const lk_tensor* bias,
                            const lk_tensor* y);
 /* dx [M, K] = dy [M, N] * W */
-LK_API lk_status lk_matmul_transposed(lk_device* device, const lk_tensor* dy, const lk_weight* weight, const lk_tensor* dx);
+LK_API lk_status lk_matmul_transposed(lk_device* device, const lk_tensor* dy, const lk_weight* weight,
+                                      const lk_tensor* dx);
 
 /* ---- LoRA ------------------------------------------------------------------------------------------------------ */
 
@@ -225,9 +227,11 @@ LK_API lk_status lk_lora_backward(lk_device* device, const lk_tensor* x, const l
 
 /* out [N, K] (F32, BF16 or F16) = weight + sign * scaling * B * A, summed in F32 and rounded once; sign +1 merges, -1
  * unmerges. out may be the memory of a dense weight itself (same dtype and stride). Dropout does not apply. */
-LK_API lk_status lk_merge(lk_device* device, const lk_weight* weight, const lk_lora* lora, float sign, const lk_tensor* out);
+LK_API lk_status lk_merge(lk_device* device, const lk_weight* weight, const lk_lora* lora, float sign,
+                          const lk_tensor* out);
 /* The same into 4 bits: dequantise, add, quantise again; `out` as for lk_quantize. out's memory must not overlap weight's. */
-LK_API lk_status lk_merge_quantized(lk_device* device, const lk_weight* weight, const lk_lora* lora, float sign, lk_weight* out);
+LK_API lk_status lk_merge_quantized(lk_device* device, const lk_weight* weight, const lk_lora* lora, float sign,
+                                    lk_weight* out);
 
 /* ---- AdamW ----------------------------------------------------------------------------------------------------- */
 
@@ -240,13 +244,13 @@ typedef struct lk_adamw_config {
 } lk_adamw_config;
 
 typedef struct lk_adamw_param {
-  lk_address parameter;    /* dtype [count], updated */
-  lk_address gradient;     /* gradient_dtype [count] */
-  lk_address exp_avg;      /* m, F32 [count], updated */
-  lk_address exp_avg_sq;   /* v, F32 [count], updated */
-  int64_t count;           /* elements */
-  int32_t dtype;           /* LK_F32 or LK_BF16 */
-  int32_t gradient_dtype;  /* LK_F32 or LK_BF16 */
+  lk_address parameter;   /* dtype [count], updated */
+  lk_address gradient;    /* gradient_dtype [count] */
+  lk_address exp_avg;     /* m, F32 [count], updated */
+  lk_address exp_avg_sq;  /* v, F32 [count], updated */
+  int64_t count;          /* elements */
+  int32_t dtype;          /* LK_F32 or LK_BF16 */
+  int32_t gradient_dtype; /* LK_F32 or LK_BF16 */
 } lk_adamw_param;
 
 /* One step over `count` tensors in one call. */

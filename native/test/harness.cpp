@@ -16,7 +16,9 @@ std::vector<Case>& cases() {
   return all;
 }
 
-size_t element_size(lk_dtype dtype) { return dtype == LK_F32 ? 4 : 2; }
+size_t element_size(lk_dtype dtype) {
+  return dtype == LK_F32 ? 4 : 2;
+}
 
 }  // namespace
 
@@ -48,7 +50,8 @@ Matrix::Matrix(int64_t rows_, int64_t cols_, lk_dtype dtype_, int64_t row_stride
   bytes.resize(static_cast<size_t>(rows * stride) * element_size(dtype));
 }
 
-Matrix Matrix::random(std::mt19937& generator, int64_t rows, int64_t cols, lk_dtype dtype, float scale, int64_t row_stride) {
+Matrix Matrix::random(std::mt19937& generator, int64_t rows, int64_t cols, lk_dtype dtype, float scale,
+                      int64_t row_stride) {
   Matrix m(rows, cols, dtype, row_stride);
   std::normal_distribution<float> normal(0.0f, scale);
   for (int64_t r = 0; r < rows; ++r) {
@@ -102,7 +105,8 @@ std::vector<double> Matrix::values() const {
 void check_close(const char* file, int line, const std::vector<double>& actual, const std::vector<double>& expected,
                  double tolerance, const std::string& what, double scale) {
   if (actual.size() != expected.size()) {
-    fail_at(file, line, what + ": " + std::to_string(actual.size()) + " values, expected " + std::to_string(expected.size()));
+    fail_at(file, line,
+            what + ": " + std::to_string(actual.size()) + " values, expected " + std::to_string(expected.size()));
   }
   if (scale < 0) {
     scale = 0;
@@ -125,8 +129,8 @@ void check_close(const char* file, int line, const std::vector<double>& actual, 
   }
   if (worst_error > tolerance * scale) {
     char text[256];
-    std::snprintf(text, sizeof text, ": element %zu is %.9g, expected %.9g; error %.3g, allowed %.3g", worst, actual[worst],
-                  expected[worst], worst_error, tolerance * scale);
+    std::snprintf(text, sizeof text, ": element %zu is %.9g, expected %.9g; error %.3g, allowed %.3g", worst,
+                  actual[worst], expected[worst], worst_error, tolerance * scale);
     fail_at(file, line, what + text);
   }
 }
@@ -152,4 +156,6 @@ static int run(const char* filter) {
 }  // namespace lk::test
 
 // lora_kernels_tests [FILTER]: runs the cases whose name contains FILTER.
-int main(int argc, char** argv) { return lk::test::run(argc > 1 ? argv[1] : nullptr); }
+int main(int argc, char** argv) {
+  return lk::test::run(argc > 1 ? argv[1] : nullptr);
+}

@@ -30,25 +30,27 @@ struct Failure {
 
 int register_case(const char* name, void (*body)());
 
-#define LK_TEST(name)                                                                    \
-  static void name();                                                                    \
+#define LK_TEST(name)                                                                         \
+  static void name();                                                                         \
   [[maybe_unused]] static const int name##_registered = lk::test::register_case(#name, name); \
   static void name()
 
-#define CHECK(condition)                                                        \
-  do {                                                                          \
+#define CHECK(condition)                                                            \
+  do {                                                                              \
     if (!(condition)) lk::test::fail_at(__FILE__, __LINE__, "not so: " #condition); \
   } while (0)
 
-#define CHECK_TEXT(condition, text)                                            \
-  do {                                                                         \
+#define CHECK_TEXT(condition, text)                                                                            \
+  do {                                                                                                         \
     if (!(condition)) lk::test::fail_at(__FILE__, __LINE__, std::string("not so: " #condition ": ") + (text)); \
   } while (0)
 
 // Calls f for every CPU table that this machine supports: f(device), a device that uses the table.
 void for_each_table(const std::function<void(Device&)>& f);
 
-inline lk_address address_of(const void* p) { return static_cast<lk_address>(reinterpret_cast<uintptr_t>(p)); }
+inline lk_address address_of(const void* p) {
+  return static_cast<lk_address>(reinterpret_cast<uintptr_t>(p));
+}
 
 // A matrix in one of the float formats with its values in float64 beside it (the values that the format holds exactly).
 struct Matrix {
@@ -59,7 +61,7 @@ struct Matrix {
   lk_tensor tensor() const;
   double at(int64_t row, int64_t col) const;  // what memory holds now
   void set(int64_t row, int64_t col, double value);
-  std::vector<double> values() const;         // [rows * cols]
+  std::vector<double> values() const;  // [rows * cols]
 
   int64_t rows, cols, stride;
   lk_dtype dtype;
