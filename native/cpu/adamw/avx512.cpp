@@ -8,8 +8,8 @@
 namespace lk::cpu::avx512 {
 namespace {
 
-#include "cpu/adamw/body.inl"
 #include "cpu/simd/io.inl"
+#include "cpu/adamw/body.inl"
 
 }  // namespace
 }  // namespace lk::cpu::avx512

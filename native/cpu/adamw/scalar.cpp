@@ -5,8 +5,8 @@
 namespace lk::cpu::scalar {
 namespace {
 
-#include "cpu/adamw/body.inl"
 #include "cpu/simd/io.inl"
+#include "cpu/adamw/body.inl"
 
 }  // namespace
 }  // namespace lk::cpu::scalar

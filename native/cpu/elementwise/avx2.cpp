@@ -8,10 +8,10 @@
 namespace lk::cpu::avx2 {
 namespace {
 
-#include "cpu/elementwise/body.inl"
-#include "cpu/simd/dropout.inl"
 #include "cpu/simd/io.inl"
 #include "cpu/simd/philox_avx2.inl"
+#include "cpu/simd/dropout.inl"
+#include "cpu/elementwise/body.inl"
 
 }  // namespace
 }  // namespace lk::cpu::avx2

@@ -5,10 +5,10 @@
 namespace lk::cpu::scalar {
 namespace {
 
-#include "cpu/elementwise/body.inl"
-#include "cpu/simd/dropout.inl"
 #include "cpu/simd/io.inl"
 #include "cpu/simd/philox_scalar.inl"
+#include "cpu/simd/dropout.inl"
+#include "cpu/elementwise/body.inl"
 
 }  // namespace
 }  // namespace lk::cpu::scalar
