@@ -18,7 +18,7 @@ import org.bytedeco.javacpp.tools.InfoMapper;
             link = "lora_kernels"),
     target = "org.lorakernels.bindings",
     global = "org.lorakernels.bindings.global.native_kernels")
-public final class LoraKernelsPreset implements InfoMapper {
+public class LoraKernelsPreset implements InfoMapper {
   @Override
   public void map(InfoMap infos) {
     infos
