@@ -1,0 +1,134 @@
+// y = x * W^T for a few rows of x: no panel, each row of the weight is decoded once, straight into the products.
+//
+//   out [M, N] = scale * x [M, K] * W^T + bias + S [M, rank] * B^T,   M <= kGemvRows
+//
+// x is widened once, in groups of kGroup values of k with zeros behind the end, in the order in which a decoder
+// delivers the weights of a group. An instruction set may bring decoders for 4-bit weights of whole blocks;
+// GeneralDecoder serves all.
+
+constexpr int kGemvRows = 4;
+constexpr int64_t kGemvTaskRows = 64;  // rows of the weight in a task, at most
+
+// The adapter's part of a forward product, S [M, rank] * B^T [rank, N]: S is F32 and scaled already. Null = none.
+struct LoraTerm {
+  const lk_tensor* s = nullptr;
+  const lk_tensor* b = nullptr;
+};
+
+inline float dot(const float* a, const float* b, int64_t count) {
+  Simd::F sum = Simd::zero();
+  int64_t i = 0;
+  for (; i + Simd::kLanes <= count; i += Simd::kLanes) sum = Simd::fma(Simd::load(a + i), Simd::load(b + i), sum);
+  const int rest = static_cast<int>(count - i);
+  return Simd::sum(Simd::fma(Simd::load_partial(a + i, rest), Simd::load_partial(b + i, rest), sum));
+}
+
+// Rows of any weight, decoded to memory a piece at a time.
+class GeneralDecoder {
+ public:
+  using Element = float;
+  static constexpr int kGroup = 64;
+
+  explicit GeneralDecoder(const lk_weight& weight) : rows_(weight), cols_(weight.cols) {}
+
+  // One group of x, widened, in the order of this decoder.
+  static void pack_group(const float* x, Element* packed) { std::copy(x, x + kGroup, packed); }
+
+  // sums[m] = x[m] . W[row]; x packed, x_stride apart
+  template <int kRows>
+  void multiply(int64_t row, const Element* x, int64_t x_stride, float* sums) const {
+    constexpr int64_t kPiece = 1024;
+    alignas(64) float piece[kPiece];
+    Simd::F total[kRows];
+    for (int m = 0; m < kRows; ++m) total[m] = Simd::zero();
+    for (int64_t k = 0; k < cols_; k += kPiece) {
+      const int64_t count = std::min(kPiece, cols_ - k), padded = ceil_div(count, Simd::kLanes) * Simd::kLanes;
+      rows_.read(row, k, count, piece);
+      std::fill(piece + count, piece + padded, 0.0f);
+      for (int64_t i = 0; i < padded; i += Simd::kLanes) {
+        const Simd::F w = Simd::load(piece + i);
+#pragma GCC unroll 4
+        for (int m = 0; m < kRows; ++m) total[m] = Simd::fma(w, Simd::load(x + m * x_stride + k + i), total[m]);
+      }
+    }
+    for (int m = 0; m < kRows; ++m) sums[m] = Simd::sum(total[m]);
+  }
+
+ private:
+  WeightRows rows_;
+  int64_t cols_;
+};
+
+// Elements of one packed row of x.
+template <typename Decoder>
+int64_t packed_length(int64_t k) {
+  return ceil_div(k, Decoder::kGroup) * Decoder::kGroup;
+}
+
+template <typename Decoder>
+void pack_x(const lk_tensor& x, const Dropout& dropout, typename Decoder::Element* packed) {
+  const int64_t length = packed_length<Decoder>(x.cols);
+  for (int64_t m = 0; m < x.rows; ++m) {
+    for (int64_t k = 0; k < x.cols; k += Decoder::kGroup) {
+      alignas(64) float group[Decoder::kGroup] = {};
+      read_row(x, dropout, m, k, std::min<int64_t>(Decoder::kGroup, x.cols - k), group);
+      Decoder::pack_group(group, packed + m * length + k);
+    }
+  }
+}
+
+template <int kRows, typename Decoder>
+void gemv_rows(const lk_tensor& out, float scale, const lk_tensor* bias, const typename Decoder::Element* packed,
+               int64_t packed_stride, const Decoder& decoder, const LoraTerm& lora) {
+  const int64_t task_rows = std::clamp<int64_t>(out.cols / 64, 1, kGemvTaskRows);
+  parallel_for(ceil_div(out.cols, task_rows), [&](int64_t index, std::byte* scratch) {
+    const int64_t first = index * task_rows;
+    const int count = static_cast<int>(std::min(task_rows, out.cols - first));
+    float(*sums)[kGemvTaskRows] = reinterpret_cast<float(*)[kGemvTaskRows]>(scratch);
+    float* row = &sums[kRows][0];  // a row of bias or of B
+    for (int n = 0; n < count; ++n) {
+      float products[kRows];
+      decoder.template multiply<kRows>(first + n, packed, packed_stride, products);
+      for (int m = 0; m < kRows; ++m) sums[m][n] = scale * products[m];
+    }
+    if (lora.s) {
+      for (int n = 0; n < count; ++n) {
+        read_row(*lora.b, first + n, 0, lora.b->cols, row);
+        for (int m = 0; m < kRows; ++m) {
+          sums[m][n] += dot(at_address<const float>(lora.s->data) + m * lora.s->row_stride, row, lora.b->cols);
+        }
+      }
+    }
+    if (bias) {
+      read_row(*bias, 0, first, count, row);
+      for (int m = 0; m < kRows; ++m) {
+        for (int n = 0; n < count; ++n) sums[m][n] += row[n];
+      }
+    }
+    for (int m = 0; m < kRows; ++m) write_row(out, m, first, count, sums[m]);
+  });
+}
+
+// out = scale * (dropout ∘ x) * W^T + bias + lora, 1 <= x.rows <= kGemvRows. `packed_x`: gemv_workspace bytes.
+template <typename Decoder>
+void gemv(const lk_tensor& out, float scale, const lk_tensor* bias, const lk_tensor& x, const Dropout& dropout,
+          const Decoder& decoder, const LoraTerm& lora, std::byte* packed_x) {
+  auto* packed = reinterpret_cast<typename Decoder::Element*>(packed_x);
+  pack_x<Decoder>(x, dropout, packed);
+  const int64_t stride = packed_length<Decoder>(x.cols);
+  switch (x.rows) {
+    case 1:
+      return gemv_rows<1>(out, scale, bias, packed, stride, decoder, lora);
+    case 2:
+      return gemv_rows<2>(out, scale, bias, packed, stride, decoder, lora);
+    case 3:
+      return gemv_rows<3>(out, scale, bias, packed, stride, decoder, lora);
+    default:
+      return gemv_rows<4>(out, scale, bias, packed, stride, decoder, lora);
+  }
+}
+
+// Enough for every decoder: their groups are at most 128 values of at most 4 bytes.
+inline int64_t gemv_workspace(int64_t rows, int64_t k) {
+  return rows * ceil_div(k, 128) * 128 * int64_t{sizeof(float)};
+}

@@ -1,0 +1,77 @@
+// matmul and LoRA in plain C++: the reference in speed, and what runs where nothing better does.
+#include <array>
+
+#include "cpu/simd/scalar.h"
+#include "cpu/simd/target.h"
+
+namespace lk::cpu::scalar {
+namespace {
+
+// 4 x 8 sums: the 16 SSE registers of every x86-64 hold half of them and the operands.
+constexpr int kTileRows = 4, kTileVectors = 2;
+constexpr int kPanelSteps = 128;
+constexpr int kBlockRows = 128, kBlockColumns = 128;
+
+#include "cpu/simd/philox_scalar.inl"
+
+#include "cpu/simd/dropout.inl"
+#include "cpu/simd/io.inl"
+
+#include "cpu/matmul/rows.inl"
+
+inline void decode_run(const uint8_t* packed, int64_t element, int64_t count, const float* code, float scale,
+                       float* out) {
+  for (int64_t i = 0; i < count; ++i) out[i] = code[nibble_at(packed, element + i)] * scale;
+}
+
+// out[i][j] = in[j][i]
+inline void transpose_square(const float* in, int64_t in_stride, float* out, int64_t out_stride) {
+  for (int i = 0; i < Simd::kLanes; ++i) {
+    for (int j = 0; j < Simd::kLanes; ++j) out[i * out_stride + j] = in[j * in_stride + i];
+  }
+}
+
+struct FastPanels {
+  explicit FastPanels(const lk_weight&) {}
+  bool build_forward(int64_t, int, int64_t, int, float*) const { return false; }
+  bool build_transposed(int64_t, int, int64_t, int, float*) const { return false; }
+  void prefetch_forward(int64_t, int64_t, int, int) const {}
+  void prefetch_transposed(int64_t, int64_t, int, int) const {}
+};
+
+#include "cpu/matmul/weight_rows.inl"
+
+#include "cpu/matmul/microkernel.inl"
+
+#include "cpu/matmul/panel.inl"
+
+#include "cpu/matmul/gemm.inl"
+
+#include "cpu/matmul/gemv.inl"
+#include "cpu/matmul/gradient.inl"
+
+template <typename F>
+void with_product(const lk_weight&, int32_t, F&& f) {
+  f(F32Product{});
+}
+
+template <typename F>
+void with_decoder(const lk_weight& weight, int32_t, F&& f) {
+  f(GeneralDecoder(weight));
+}
+
+#include "cpu/matmul/operations.inl"
+
+}  // namespace
+}  // namespace lk::cpu::scalar
+
+namespace lk::cpu {
+
+void install_matmul_scalar(KernelTable& table) {
+  table.matmul = scalar::matmul;
+  table.matmul_transposed = scalar::matmul_transposed;
+  table.lora_forward = scalar::lora_forward;
+  table.lora_backward = scalar::lora_backward;
+}
+
+}  // namespace lk::cpu
