@@ -1,0 +1,169 @@
+package org.lorakernels;
+
+import java.util.ArrayList;
+import java.util.List;
+import org.bytedeco.javacpp.BytePointer;
+import org.bytedeco.javacpp.Pointer;
+import org.lorakernels.bindings.global.native_kernels;
+import org.lorakernels.bindings.lk_device;
+import org.lorakernels.bindings.lk_device_info;
+import org.lorakernels.bindings.lk_memory_stats;
+
+/**
+ * A handle on a device: what tensors live on and operations run on. Threads may share one. Tensors
+ * of two handles do not mix, even where both stand for the same processor, since operations are
+ * only ordered within one.
+ *
+ * <p>Closing a device makes every later operation on it fail; its native handle is released once
+ * its last tensor is closed.
+ */
+public final class Device extends NativeOwner {
+  private final Backend backend;
+  private final int ordinal;
+  private final lk_device handle;
+
+  private Device(Backend backend, int ordinal, lk_device handle) {
+    this.backend = backend;
+    this.ordinal = ordinal;
+    this.handle = handle;
+    own(toString(), () -> native_kernels.lk_device_close(handle));
+  }
+
+  /**
+   * The fastest device here: CUDA where it is available, otherwise the CPU.
+   *
+   * @throws BackendUnavailableException where not even the native library can be loaded
+   */
+  public static Device best() {
+    NativeLibrary.ensureLoaded();
+    boolean cuda = probe(Backend.CUDA).available();
+    return open(cuda ? Backend.CUDA : Backend.CPU, 0);
+  }
+
+  /**
+   * The CPU. {@code LORA_KERNELS_BACKEND=scalar|avx2|avx512|avx512bf16} forces its kernels.
+   *
+   * @throws BackendUnavailableException where the native library cannot be loaded or the forced
+   *     kernels cannot run
+   */
+  public static Device cpu() {
+    return open(Backend.CPU, 0);
+  }
+
+  /**
+   * A CUDA device.
+   *
+   * @param ordinal its number, from 0
+   * @throws BackendUnavailableException where there is none, with every cause
+   */
+  public static Device cuda(int ordinal) {
+    return open(Backend.CUDA, ordinal);
+  }
+
+  private static Device open(Backend backend, int ordinal) {
+    NativeLibrary.ensureLoaded();
+    lk_device handle = new lk_device(null);
+    int status = native_kernels.lk_device_open(backend.ordinal(), ordinal, handle);
+    NativeLibrary.check("Device." + backend.name().toLowerCase(java.util.Locale.ROOT), status);
+    return new Device(backend, ordinal, handle);
+  }
+
+  /**
+   * Which backends exist here, and why one does not. Never throws; one entry for each {@link
+   * Backend}.
+   */
+  public static List<BackendAvailability> availability() {
+    List<BackendAvailability> all = new ArrayList<>();
+    for (Backend backend : Backend.values()) {
+      all.add(probe(backend));
+    }
+    return List.copyOf(all);
+  }
+
+  private static BackendAvailability probe(Backend backend) {
+    BackendUnavailableException failure = NativeLibrary.failure();
+    if (failure != null) {
+      return new BackendAvailability(
+          backend, false, failure.getMessage(), List.of(failure.getSuppressed()));
+    }
+    byte[] text = new byte[512];
+    int status = native_kernels.lk_backend_probe(backend.ordinal(), text, text.length);
+    return new BackendAvailability(backend, status == native_kernels.LK_OK, text(text), List.of());
+  }
+
+  private static String text(byte[] terminated) {
+    int length = 0;
+    while (length < terminated.length && terminated[length] != 0) {
+      length++;
+    }
+    return new String(terminated, 0, length, java.nio.charset.StandardCharsets.UTF_8);
+  }
+
+  /** Kind of device. */
+  public Backend backend() {
+    return backend;
+  }
+
+  /** What this device is, with the memory that is free now. */
+  public DeviceInfo info() {
+    acquireUse("info");
+    try {
+      lk_device_info info =
+          new lk_device_info(NativeLibrary.descriptorMemory(lk_device_info.class, 1));
+      NativeLibrary.check("info", native_kernels.lk_device_query(handle, info));
+      return new DeviceInfo(
+          backend,
+          info.ordinal(),
+          new BytePointer((Pointer) info.name()).getString(),
+          new BytePointer((Pointer) info.kernels()).getString(),
+          new BytePointer((Pointer) info.reason()).getString(),
+          info.threads(),
+          info.total_bytes(),
+          info.available_bytes());
+    } finally {
+      releaseUse();
+    }
+  }
+
+  /** Memory that was obtained through this handle. */
+  public MemoryStats memory() {
+    acquireUse("memory");
+    try {
+      lk_memory_stats stats =
+          new lk_memory_stats(NativeLibrary.descriptorMemory(lk_memory_stats.class, 1));
+      NativeLibrary.check("memory", native_kernels.lk_device_memory(handle, stats));
+      return new MemoryStats(
+          stats.allocated_bytes(),
+          stats.allocated_peak_bytes(),
+          stats.allocation_count(),
+          stats.workspace_bytes(),
+          stats.workspace_peak_bytes(),
+          stats.workspace_count());
+    } finally {
+      releaseUse();
+    }
+  }
+
+  /** Waits for all operations given to this device. */
+  public void synchronize() {
+    acquireUse("synchronize");
+    try {
+      NativeLibrary.check("synchronize", native_kernels.lk_device_synchronize(handle));
+    } finally {
+      releaseUse();
+    }
+  }
+
+  lk_device handle() {
+    return handle;
+  }
+
+  @Override
+  public String toString() {
+    return backend.name().toLowerCase(java.util.Locale.ROOT)
+        + ":"
+        + ordinal
+        + "@"
+        + Long.toHexString(handle.address());
+  }
+}
