@@ -3,6 +3,7 @@ package org.lorakernels.oracle;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
+import java.util.Arrays;
 import org.junit.jupiter.api.Test;
 
 /** Philox4x32-10 against the known answers published with it, and the mask's rate. */
@@ -22,7 +23,7 @@ class DropoutOracleTest {
   @Test
   void dropsAtTheRate() {
     Matrix mask = DropoutOracle.mask(200, 500, 0.3f, 11, 0);
-    double mean = java.util.Arrays.stream(mask.values()).average().orElseThrow();
+    double mean = Arrays.stream(mask.values()).average().orElseThrow();
     // 100,000 draws: the mean's standard deviation is sqrt(0.3 / 0.7 / 1e5) = 0.0021; five of them.
     assertEquals(1, mean, 0.0105);
   }
