@@ -1,0 +1,110 @@
+#include "cpu/quantize/double_quantize.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "common/format4.h"
+#include "cpu/thread_pool.h"
+
+namespace lk::cpu {
+namespace {
+
+// torch adds vectors of 8 floats, four of them side by side: 32 independent columns.
+constexpr int kLanes = 8, kColumns = 4 * kLanes;
+
+// Sums of 32 columns that lie next to one another, `rows` long, by a cascade of four levels: level 0 takes 2^power rows, is
+// then added to level 1 and cleared, level 1 after 2^power such additions to level 2, and so on. Rounding errors grow with
+// the logarithm of the length instead of the length.
+class CascadeSum {
+ public:
+  CascadeSum(const float* x, int64_t rows) {
+    const int power = std::max(4, ceil_log2(rows) / kLevels);
+    const int64_t step = int64_t{1} << power;
+    int64_t row = 0;
+    while (row + step <= rows) {
+      for (int64_t end = row + step; row < end; ++row) add(level_[0], x + row * kColumns);
+      for (int level = 1; level < kLevels; ++level) {
+        add(level_[level], level_[level - 1]);
+        std::fill(level_[level - 1], level_[level - 1] + kColumns, 0.0f);
+        if (row & ((step - 1) << (level * power))) break;
+      }
+    }
+    for (; row < rows; ++row) add(level_[0], x + row * kColumns);
+    for (int level = 1; level < kLevels; ++level) add(level_[0], level_[level]);
+  }
+
+  float* columns() { return level_[0]; }
+
+ private:
+  static constexpr int kLevels = 4;
+
+  static int ceil_log2(int64_t n) { return n <= 2 ? 1 : 64 - __builtin_clzll(static_cast<unsigned long long>(n - 1)); }
+  static void add(float* sums, const float* x) {
+    for (int i = 0; i < kColumns; ++i) sums[i] += x[i];
+  }
+
+  float level_[kLevels][kColumns] = {};
+};
+
+// Code of a value in [-1, 1]: the values fall into 65536 bins, and the code is the number of midpoints of the map below the
+// centre of the bin.
+uint8_t dynamic_code(const float* map, float value) {
+  const float clamped = std::min(1.0f, std::max(-1.0f, value));
+  const int bin = static_cast<int>((clamped + 1.0f) * 0.5f * 65535.0f + 0.5f);
+  const float centre = -1.0f + 2.0f * static_cast<float>(bin) / 65535.0f;
+  int code = 0;
+  for (int step = 128; step > 0; step /= 2) {  // 255 midpoints
+    if ((map[code + step - 1] + map[code + step]) * 0.5f < centre) code += step;
+  }
+  return static_cast<uint8_t>(code);
+}
+
+// One block of at most 256 absmax values; returns its own absmax.
+float quantize_nested_block(const float* absmax, int64_t count, float offset, const float* map, uint8_t* codes) {
+  float largest = 0.0f;
+  for (int64_t i = 0; i < count; ++i) {
+    const float magnitude = std::fabs(absmax[i] - offset);
+    if (!(magnitude <= largest)) largest = magnitude;
+    if (std::isnan(largest)) break;
+  }
+  if (largest == 0.0f || std::isnan(largest)) {
+    std::fill(codes, codes + count, uint8_t{0});
+    return largest;
+  }
+  const float reciprocal = 1.0f / largest;
+  for (int64_t i = 0; i < count; ++i) codes[i] = dynamic_code(map, (absmax[i] - offset) * reciprocal);
+  return largest;
+}
+
+}  // namespace
+
+float torch_sum(const float* x, int64_t count) {
+  const int64_t vectors = count / kLanes, rows = vectors / 4;
+  float sum = 0.0f;
+  for (int64_t i = vectors * kLanes; i < count; ++i) sum += x[i];
+  CascadeSum cascade(x, rows);
+  float* columns = cascade.columns();
+  for (int64_t v = rows * 4; v < vectors; ++v) {
+    for (int lane = 0; lane < kLanes; ++lane) columns[lane] += x[v * kLanes + lane];
+  }
+  for (int k = 1; k < 4; ++k) {
+    for (int lane = 0; lane < kLanes; ++lane) columns[lane] += columns[k * kLanes + lane];
+  }
+  for (int lane = 0; lane < kLanes; ++lane) sum += columns[lane];
+  return sum;
+}
+
+void double_quantize(const float* absmax, int64_t blocks, lk_weight& out) {
+  const float offset = torch_sum(absmax, blocks) / static_cast<float>(blocks);
+  const float* map = out.nested_code ? at_address<const float>(out.nested_code) : kDynamicMap;
+  uint8_t* codes = at_address<uint8_t>(out.absmax_codes);
+  float* nested_absmax = at_address<float>(out.nested_absmax);
+  parallel_for(ceil_div(blocks, kNestedBlockSize), [&](int64_t block, std::byte*) {
+    const int64_t start = block * kNestedBlockSize, count = std::min<int64_t>(kNestedBlockSize, blocks - start);
+    nested_absmax[block] = quantize_nested_block(absmax + start, count, offset, map, codes + start);
+  });
+  out.nested_offset = offset;
+}
+
+}  // namespace lk::cpu
