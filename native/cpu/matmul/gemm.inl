@@ -6,7 +6,7 @@
 // shared between tasks and no memory is taken:
 //
 //   for each term, for each slice of kPanelSteps elements of depth:
-//     left   = x[rows of the block, slice]          widened, with dropout where the term has it       L2
+//     left   = x[rows of the block, slice]          in place, or widened and with dropout            L2
 //     for each tile of kTileColumns columns:
 //       panel = weight[slice, tile]                 decoded once for all rows of the block             L1
 //       for each kTileRows rows: sums[tile] += left * panel                                            registers
@@ -20,7 +20,7 @@ struct alignas(64) GemmScratch {
   float sums[kBlockTiles][kBlockRows][kTileColumns];
   float left[kBlockRows * kPanelSteps];  // of 4-byte elements of a Product
   float panel[kPanelElements];
-  float staging[Simd::kLanes * kPanelSteps];
+  float staging[kPanelElements + kStripElements];
   float row[kBlockColumns];
 };
 static_assert(sizeof(GemmScratch) <= kScratchBytes, "a task must fit into its scratch");
@@ -38,19 +38,18 @@ class OutputBlock {
   void add_product(const lk_tensor& x, const Dropout& dropout, const Panels& panels) {
     using Element = typename Product::Element;
     constexpr int64_t kSlice = int64_t{kPanelSteps} * Product::kDepth;
-    Element* left = reinterpret_cast<Element*>(scratch_.left);
     Element* panel = reinterpret_cast<Element*>(scratch_.panel);
     for (int64_t depth = 0; depth < panels.depth(); depth += kSlice) {
       const int length = static_cast<int>(std::min(kSlice, panels.depth() - depth));
-      const int steps = Product::steps(length);
-      for (int i = 0; i < rows_; ++i) Product::pack_row(x, dropout, row_ + i, depth, length, left + i * kPanelSteps);
+      const LeftOperand<Element> left = left_operand<Product>(x, dropout, depth, length);
       for (int t = 0; t < tiles(); ++t) {
         panels.build(column_ + t * kTileColumns, tile_columns(t), depth, length, panel, scratch_.staging);
         const bool last = t + 1 == tiles();
         const int64_t next_column = last ? column_ : column_ + (t + 1) * kTileColumns;
         const int64_t next_depth = last ? depth + kSlice : depth;
-        multiply<Product>(left, panel, steps, t, [&](int part, int parts) {
+        multiply<Product>(left, panel, Product::steps(length), t, [&](int part, int parts) {
           if (next_depth < panels.depth()) panels.prefetch(next_column, next_depth, part, parts);
+          if (t == 0) prefetch_left(x, part, depth + kSlice, std::min(depth + 2 * kSlice, panels.depth()));
         });
       }
     }
@@ -82,16 +81,36 @@ class OutputBlock {
   int tiles() const { return (columns_ + kTileColumns - 1) / kTileColumns; }
   int tile_columns(int t) const { return std::min(kTileColumns, columns_ - t * kTileColumns); }
 
+  // Rows of the block of (dropout ∘ x), columns [depth, depth + length): x itself where the product can take it as it
+  // is, a copy in scratch otherwise.
+  template <typename Product>
+  LeftOperand<typename Product::Element> left_operand(const lk_tensor& x, const Dropout& dropout, int64_t depth,
+                                                      int length) {
+    if (!dropout.active() && Product::takes_in_place(x, length)) return Product::in_place(x, row_, depth);
+    auto* copy = reinterpret_cast<typename Product::Element*>(scratch_.left);
+    for (int i = 0; i < rows_; ++i) Product::pack_row(x, dropout, row_ + i, depth, length, copy + i * kPanelSteps);
+    return {copy, kPanelSteps};
+  }
+
+  // sums[t] += left * panel
   template <typename Product, typename Prefetch>
-  void multiply(const typename Product::Element* left, const typename Product::Element* panel, int steps, int t,
-                const Prefetch& prefetch) {
+  void multiply(const LeftOperand<typename Product::Element>& left, const typename Product::Element* panel, int steps,
+                int t, const Prefetch& prefetch) {
     const int vectors = (tile_columns(t) + Simd::kLanes - 1) / Simd::kLanes;
     const int parts = (rows_ + kTileRows - 1) / kTileRows;
     for (int part = 0; part < parts; ++part) {
       const int i = part * kTileRows;
       prefetch(part, parts);
-      TileKernels<Product>::kernel(std::min(kTileRows, rows_ - i), vectors)(steps, left + i * kPanelSteps, kPanelSteps,
-                                                                            1, panel, scratch_.sums[t][i]);
+      const auto kernel = TileKernels<Product>::kernel(std::min(kTileRows, rows_ - i), vectors);
+      kernel(steps, left.data + i * left.row_stride, left.row_stride, 1, panel, scratch_.sums[t][i]);
+    }
+  }
+
+  // Fetches what tile row `part` will take of x at its next depth, columns [depth, end).
+  void prefetch_left(const lk_tensor& x, int part, int64_t depth, int64_t end) const {
+    for (int i = part * kTileRows; i < std::min(rows_, (part + 1) * kTileRows); ++i) {
+      const char* p = element_at(x, row_ + i, depth);
+      for (int64_t byte = 0; byte < (end - depth) * element_bytes(x.dtype); byte += 64) prefetch_line(p + byte);
     }
   }
 

@@ -12,11 +12,23 @@
 //
 // A Product says what an element is and how it is multiplied: F32Product here; Bf16Product takes two k at a time.
 
+// Rows of the left operand, `row_stride` elements of a Product apart.
+template <typename Element>
+struct LeftOperand {
+  const Element* data;
+  int64_t row_stride;
+};
+
 struct F32Product {
   using Element = float;
   using Vector = Simd::F;
   static constexpr int kDepth = 1;  // values of k in one element
 
+  // Whether rows of x, `length` elements of them, can be used where they are; and how.
+  static bool takes_in_place(const lk_tensor& x, int) { return x.dtype == LK_F32; }
+  static LeftOperand<Element> in_place(const lk_tensor& x, int64_t row, int64_t depth) {
+    return {reinterpret_cast<const Element*>(element_at(x, row, depth)), x.row_stride};
+  }
   // Row `row` of (dropout ∘ x), columns [depth, depth + length), as the left operand of a product.
   static void pack_row(const lk_tensor& x, const Dropout& dropout, int64_t row, int64_t depth, int length,
                        Element* out) {

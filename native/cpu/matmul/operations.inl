@@ -21,9 +21,9 @@ inline void multiply_forward(const lk_tensor& x, const lk_weight& weight, const 
   }
   with_product(weight, x.dtype, [&](auto product) {
     using Product = decltype(product);
-    const ForwardPanels<Product> panels(weight);
+    const Panels<Product, Direction::kForward> panels(weight);
     const lk_weight b = lora.s ? dense_weight(*lora.b) : lk_weight{};
-    const ForwardPanels<F32Product> b_panels(b);
+    const Panels<F32Product, Direction::kForward> b_panels(b);
     gemm(y, 1.0f, bias, [&](OutputBlock& block) {
       if (lora.s) block.add_product<F32Product>(*lora.s, {}, b_panels);
       block.add_product<Product>(x, {}, panels);
@@ -39,14 +39,14 @@ inline void project_down(const lk_tensor& x, const Dropout& dropout, const lk_lo
     gemv(s, lora.scaling, nullptr, x, dropout, GeneralDecoder(a), {}, packed_x);
     return;
   }
-  const ForwardPanels<F32Product> panels(a);
+  const Panels<F32Product, Direction::kForward> panels(a);
   gemm(s, lora.scaling, nullptr, [&](OutputBlock& block) { block.add_product<F32Product>(x, dropout, panels); });
 }
 
 // ds = scaling * dy * B, ds F32
 inline void project_gradient(const lk_tensor& dy, const lk_lora& lora, const lk_tensor& ds) {
   const lk_weight b = dense_weight(lora.b);
-  const TransposedPanels<F32Product> panels(b);
+  const Panels<F32Product, Direction::kTransposed> panels(b);
   gemm(ds, lora.scaling, nullptr, [&](OutputBlock& block) { block.add_product<F32Product>(dy, {}, panels); });
 }
 
@@ -54,10 +54,10 @@ inline void project_gradient(const lk_tensor& dy, const lk_lora& lora, const lk_
 inline void backward_input(const lk_tensor& dy, const lk_weight& weight, const lk_tensor& ds, const lk_tensor& a,
                            const Dropout& dropout, const lk_tensor& dx) {
   const lk_weight a_weight = dense_weight(a);
-  const TransposedPanels<F32Product> a_panels(a_weight);
+  const Panels<F32Product, Direction::kTransposed> a_panels(a_weight);
   with_product(weight, dy.dtype, [&](auto product) {
     using Product = decltype(product);
-    const TransposedPanels<Product> panels(weight);
+    const Panels<Product, Direction::kTransposed> panels(weight);
     gemm(dx, 1.0f, nullptr, [&](OutputBlock& block) {
       block.add_product<F32Product>(ds, {}, a_panels);
       if (dropout.active()) block.apply_dropout(dropout);
@@ -99,7 +99,7 @@ void matmul(Device& device, const lk_tensor& x, const lk_weight& weight, const l
 void matmul_transposed(Device&, const lk_tensor& dy, const lk_weight& weight, const lk_tensor& dx) {
   with_product(weight, dy.dtype, [&](auto product) {
     using Product = decltype(product);
-    const TransposedPanels<Product> panels(weight);
+    const Panels<Product, Direction::kTransposed> panels(weight);
     gemm(dx, 1.0f, nullptr, [&](OutputBlock& block) { block.add_product<Product>(dy, {}, panels); });
   });
 }

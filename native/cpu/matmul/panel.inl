@@ -1,88 +1,68 @@
 // Panels: the right operand of a product, decoded from the weight and laid out for the register tile.
 //
-//   panel[s][j], s < kPanelSteps, j < kTileColumns: one row of contiguous columns for each step of the sum
+//   panel[s][j], s < kPanelSteps, j < kTileColumns: one row of neighbouring columns for each step of the sum
 //
-// A forward product (y = x * W^T) sums over k, and its columns are rows of the weight, so its panels are transposed; a
-// transposed product (dx = dy * W) sums over n, and a row of the panel is a piece of a row of the weight:
+// A forward product (y = x * W^T) sums over k and its columns are rows of the weight, so its panels are transposed; a
+// transposed product (dx = dy * W) sums over n, and a row of its panels is a piece of a row of the weight:
 //
-//   ForwardPanels      panel[s][j] = W[column + j, depth + s]
-//   TransposedPanels   panel[s][j] = W[depth + s, column + j]
+//   kForward       panel[s][j] = W[column + j, depth + s]
+//   kTransposed    panel[s][j] = W[depth + s, column + j]
 //
 // Here stand the builders for any weight. FastPanels of the instruction set is asked first: it builds, and returns
 // true, where it has a faster way (4-bit weights whose blocks do not straddle rows). Both give the same values.
 
 constexpr int kPanelElements = kPanelSteps * kTileColumns;
+constexpr int kStripElements = Simd::kLanes * kPanelSteps;
 
-// Whether rows consist of whole blocks, and these of whole steps of the fast builders.
-inline bool has_aligned_blocks(const lk_weight& w) {
-  return is_4bit(w) && w.block_size >= 64 && w.cols % w.block_size == 0;
-}
+template <typename Product, Direction kDirection>
+class Panels;
 
-// panel[s][j] for kLanes columns from column-major rows: out[s * kTileColumns + j] = in[j * kPanelSteps + s], s < steps
-// rounded up to kLanes.
-inline void transpose_strip(const float* in, int steps, float* out) {
-  for (int s = 0; s < steps; s += Simd::kLanes)
-    transpose_square(in + s, kPanelSteps, out + s * kTileColumns, kTileColumns);
-}
-
-template <typename Product>
-class ForwardPanels;
-template <typename Product>
-class TransposedPanels;
-
-template <>
-class ForwardPanels<F32Product> {
+template <Direction kDirection>
+class Panels<F32Product, kDirection> {
  public:
-  explicit ForwardPanels(const lk_weight& weight) : weight_(weight), rows_(weight), fast_(weight) {}
+  explicit Panels(const lk_weight& weight) : weight_(weight), rows_(weight), fast_(weight) {}
 
-  int64_t depth() const { return weight_.cols; }
+  // Elements of the sum.
+  int64_t depth() const { return kDirection == Direction::kForward ? weight_.cols : weight_.rows; }
 
-  // `staging` holds Simd::kLanes * kPanelSteps floats.
-  void build(int64_t column, int columns, int64_t depth, int steps, float* panel, float* staging) const {
-    if (fast_.build_forward(column, columns, depth, steps, panel)) return;
-    for (int first = 0; first < columns; first += Simd::kLanes) {
-      for (int j = 0; j < Simd::kLanes; ++j) {
-        float* strip_row = staging + j * kPanelSteps;
-        const int valid = first + j < columns ? steps : 0;
-        if (valid) rows_.read(column + first + j, depth, steps, strip_row);
-        std::fill(strip_row + valid, strip_row + (steps + Simd::kLanes - 1) / Simd::kLanes * Simd::kLanes, 0.0f);
+  // Builds `columns` columns and `length` steps; `strip` holds kStripElements.
+  void build(int64_t column, int columns, int64_t depth, int length, float* panel, float* strip) const {
+    if (fast_.template build<kDirection>(column, columns, depth, length, panel)) return;
+    if constexpr (kDirection == Direction::kForward) {
+      for (int first = 0; first < columns; first += Simd::kLanes) {
+        read_strip(column + first, std::min(columns - first, Simd::kLanes), depth, length, strip);
+        for (int s = 0; s < length; s += Simd::kLanes) {
+          transpose_square(strip + s, kPanelSteps, panel + s * kTileColumns + first, kTileColumns);
+        }
       }
-      transpose_strip(staging, steps, panel + first);
+    } else {
+      for (int s = 0; s < length; ++s, panel += kTileColumns) {
+        rows_.read(depth + s, column, columns, panel);
+        std::fill(panel + columns, panel + kTileColumns, 0.0f);
+      }
     }
   }
 
   // Fetches part `part` of `parts` of what build(column, ..., depth, ...) will read.
   void prefetch(int64_t column, int64_t depth, int part, int parts) const {
-    fast_.prefetch_forward(column, depth, part, parts);
-  }
-
- private:
-  const lk_weight& weight_;
-  WeightRows rows_;
-  FastPanels fast_;
-};
-
-template <>
-class TransposedPanels<F32Product> {
- public:
-  explicit TransposedPanels(const lk_weight& weight) : weight_(weight), rows_(weight), fast_(weight) {}
-
-  int64_t depth() const { return weight_.rows; }
-
-  void build(int64_t column, int columns, int64_t depth, int steps, float* panel, float*) const {
-    if (fast_.build_transposed(column, columns, depth, steps, panel)) return;
-    for (int s = 0; s < steps; ++s) {
-      float* panel_row = panel + s * kTileColumns;
-      rows_.read(depth + s, column, columns, panel_row);
-      std::fill(panel_row + columns, panel_row + kTileColumns, 0.0f);
+    if constexpr (kDirection == Direction::kForward) {
+      fast_.prefetch(column, kTileColumns, depth, part, parts);
+    } else {
+      fast_.prefetch(depth, kPanelSteps, column, part, parts);
     }
   }
 
-  void prefetch(int64_t column, int64_t depth, int part, int parts) const {
-    fast_.prefetch_transposed(column, depth, part, parts);
+ private:
+  // strip[j][s] = W[row + j, depth + s]; rows from `rows` on, and steps up to a whole vector, are 0.
+  void read_strip(int64_t row, int rows, int64_t depth, int length, float* strip) const {
+    const int padded = (length + Simd::kLanes - 1) / Simd::kLanes * Simd::kLanes;
+    for (int j = 0; j < Simd::kLanes; ++j, strip += kPanelSteps) {
+      const int valid = j < rows ? length : 0;
+      if (valid > 0) rows_.read(row + j, depth, length, strip);
+      std::fill(strip + valid, strip + padded, 0.0f);
+    }
   }
 
- private:
   const lk_weight& weight_;
   WeightRows rows_;
   FastPanels fast_;

@@ -6,6 +6,11 @@ inline char* element_at(const lk_tensor& t, int64_t row, int64_t col) {
   return at_address<char>(t.data) + (row * t.row_stride + col) * element_bytes(t.dtype);
 }
 
+// Fetches the cache line of an address into L2.
+inline void prefetch_line(const void* p) {
+  __builtin_prefetch(p, 0, 2);
+}
+
 // The dropout of a matrix whose row 0 is row `first_row` of the tensor that the mask was made for.
 struct Dropout {
   DropoutMask mask{0, 0, 0, 1.0f};  // drops nothing

@@ -31,15 +31,16 @@ inline void transpose_square(const float* in, int64_t in_stride, float* out, int
   }
 }
 
+#include "cpu/matmul/weight_rows.inl"
+
 struct FastPanels {
   explicit FastPanels(const lk_weight&) {}
-  bool build_forward(int64_t, int, int64_t, int, float*) const { return false; }
-  bool build_transposed(int64_t, int, int64_t, int, float*) const { return false; }
-  void prefetch_forward(int64_t, int64_t, int, int) const {}
-  void prefetch_transposed(int64_t, int64_t, int, int) const {}
+  template <Direction>
+  bool build(int64_t, int, int64_t, int, float*) const {
+    return false;
+  }
+  void prefetch(int64_t, int64_t, int64_t, int, int) const {}
 };
-
-#include "cpu/matmul/weight_rows.inl"
 
 #include "cpu/matmul/microkernel.inl"
 

@@ -5,6 +5,9 @@
 //   // out[i] = code[nibble of flattened element `element + i`] * scale
 //   void decode_run(const uint8_t* packed, int64_t element, int64_t count, const float* code, float scale, float* out);
 
+// The two products with a weight: x * W^T, and dy * W.
+enum class Direction { kForward, kTransposed };
+
 class WeightRows {
  public:
   explicit WeightRows(const lk_weight& weight) : weight_(weight), scales_(weight) {
@@ -35,6 +38,45 @@ class WeightRows {
   const lk_weight& weight_;
   BlockScales scales_;
   int block_shift_ = 0;
+};
+
+// A 4-bit weight whose rows are whole blocks of 64 elements or more: what the fast decoders ask for. Every 64 elements
+// from a multiple of 64 on have one scale and start at a byte.
+class AlignedBlocks {
+ public:
+  explicit AlignedBlocks(const lk_weight& weight)
+      : weight_(weight), scales_(weight), code_(code_book(weight.format)), aligned_(is_aligned(weight)) {
+    if (!aligned_) return;
+    block_shift_ = __builtin_ctz(static_cast<unsigned>(weight.block_size));
+    blocks_per_row_ = weight.cols >> block_shift_;
+  }
+
+  static bool is_aligned(const lk_weight& w) { return is_4bit(w) && w.block_size >= 64 && w.cols % w.block_size == 0; }
+
+  bool aligned() const { return aligned_; }
+  int64_t rows() const { return weight_.rows; }
+  int64_t row_bytes() const { return weight_.cols / 2; }
+  const float* code() const { return code_; }
+  // The byte of an element of even `col`.
+  const uint8_t* at(int64_t row, int64_t col) const {
+    return at_address<const uint8_t>(weight_.data) + (row * weight_.cols + col) / 2;
+  }
+  float scale(int64_t row, int64_t col) const { return scales_[row * blocks_per_row_ + (col >> block_shift_)]; }
+
+  // Fetches part `part` of `parts` of the lines of `rows` rows at `col`.
+  void prefetch(int64_t row, int64_t rows, int64_t col, int part, int parts) const {
+    if (!aligned_) return;
+    rows = std::min(rows, weight_.rows - row);
+    for (int64_t i = rows * part / parts; i < rows * (part + 1) / parts; ++i) prefetch_line(at(row + i, col));
+  }
+
+ private:
+  const lk_weight& weight_;
+  BlockScales scales_;
+  const float* code_;
+  bool aligned_;
+  int block_shift_ = 0;
+  int64_t blocks_per_row_ = 0;
 };
 
 // A dense tensor as a weight of the same shape: adapters go through the same products as the weight that they adapt.
