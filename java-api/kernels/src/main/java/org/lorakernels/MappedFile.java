@@ -59,7 +59,9 @@ public final class MappedFile extends NativeOwner {
     acquireUse("read");
     try {
       ByteBuffer copy = ByteBuffer.allocate(length);
-      copy.put(new Tensor.HostMemory(address + offset, length).asByteBuffer());
+      if (length > 0) { // a pointer of no capacity has a buffer without bounds
+        copy.put(new Tensor.HostMemory(address + offset, length).asByteBuffer());
+      }
       return copy.flip();
     } finally {
       releaseUse();
