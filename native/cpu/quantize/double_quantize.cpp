@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "common/format4.h"
 #include "cpu/thread_pool.h"
@@ -10,12 +9,12 @@
 namespace lk::cpu {
 namespace {
 
-// torch adds vectors of 8 floats, four of them side by side: 32 independent columns.
-constexpr int kLanes = 8, kColumns = 4 * kLanes;
+constexpr int kLanes = 8;  // of the vectors that torch adds up
 
-// Sums of 32 columns that lie next to one another, `rows` long, by a cascade of four levels: level 0 takes 2^power rows, is
-// then added to level 1 and cleared, level 1 after 2^power such additions to level 2, and so on. Rounding errors grow with
-// the logarithm of the length instead of the length.
+// Sums of kColumns columns that lie next to one another, `rows` long, by a cascade of four levels: level 0 takes 2^power
+// rows, is then added to level 1 and cleared; level 1 after 2^power such additions to level 2, and so on. Rounding errors
+// grow with the logarithm of the length instead of the length.
+template <int kColumns>
 class CascadeSum {
  public:
   CascadeSum(const float* x, int64_t rows) {
@@ -23,7 +22,7 @@ class CascadeSum {
     const int64_t step = int64_t{1} << power;
     int64_t row = 0;
     while (row + step <= rows) {
-      for (int64_t end = row + step; row < end; ++row) add(level_[0], x + row * kColumns);
+      for (const int64_t end = row + step; row < end; ++row) add(level_[0], x + row * kColumns);
       for (int level = 1; level < kLevels; ++level) {
         add(level_[level], level_[level - 1]);
         std::fill(level_[level - 1], level_[level - 1] + kColumns, 0.0f);
@@ -34,7 +33,7 @@ class CascadeSum {
     for (int level = 1; level < kLevels; ++level) add(level_[0], level_[level]);
   }
 
-  float* columns() { return level_[0]; }
+  const float* columns() const { return level_[0]; }
 
  private:
   static constexpr int kLevels = 4;
@@ -46,6 +45,16 @@ class CascadeSum {
 
   float level_[kLevels][kColumns] = {};
 };
+
+// sums[lane] of `vectors` vectors of kWidth floats: four cascades side by side, added up at the end.
+template <int kWidth>
+void sum_vectors(const float* x, int64_t vectors, float* sums) {
+  const int64_t rows = vectors / 4;
+  const CascadeSum<4 * kWidth> cascade(x, rows);
+  std::copy(cascade.columns(), cascade.columns() + kWidth, sums);
+  for (int64_t i = rows * 4 * kWidth; i < vectors * kWidth; ++i) sums[i % kWidth] += x[i];
+  for (int i = kWidth; i < 4 * kWidth; ++i) sums[i % kWidth] += cascade.columns()[i];
+}
 
 // Code of a value in [-1, 1]: the values fall into 65536 bins, and the code is the number of midpoints of the map below the
 // centre of the bin.
@@ -63,12 +72,11 @@ uint8_t dynamic_code(const float* map, float value) {
 // One block of at most 256 absmax values; returns its own absmax.
 float quantize_nested_block(const float* absmax, int64_t count, float offset, const float* map, uint8_t* codes) {
   float largest = 0.0f;
-  for (int64_t i = 0; i < count; ++i) {
+  for (int64_t i = 0; i < count && !std::isnan(largest); ++i) {
     const float magnitude = std::fabs(absmax[i] - offset);
     if (!(magnitude <= largest)) largest = magnitude;
-    if (std::isnan(largest)) break;
   }
-  if (largest == 0.0f || std::isnan(largest)) {
+  if (largest == 0.0f || !std::isfinite(largest)) {
     std::fill(codes, codes + count, uint8_t{0});
     return largest;
   }
@@ -80,18 +88,16 @@ float quantize_nested_block(const float* absmax, int64_t count, float offset, co
 }  // namespace
 
 float torch_sum(const float* x, int64_t count) {
-  const int64_t vectors = count / kLanes, rows = vectors / 4;
   float sum = 0.0f;
+  if (count < kLanes) {
+    sum_vectors<1>(x, count, &sum);
+    return sum;
+  }
+  const int64_t vectors = count / kLanes;
+  float lanes[kLanes];
+  sum_vectors<kLanes>(x, vectors, lanes);
   for (int64_t i = vectors * kLanes; i < count; ++i) sum += x[i];
-  CascadeSum cascade(x, rows);
-  float* columns = cascade.columns();
-  for (int64_t v = rows * 4; v < vectors; ++v) {
-    for (int lane = 0; lane < kLanes; ++lane) columns[lane] += x[v * kLanes + lane];
-  }
-  for (int k = 1; k < 4; ++k) {
-    for (int lane = 0; lane < kLanes; ++lane) columns[lane] += columns[k * kLanes + lane];
-  }
-  for (int lane = 0; lane < kLanes; ++lane) sum += columns[lane];
+  for (float lane : lanes) sum += lane;
   return sum;
 }
 
