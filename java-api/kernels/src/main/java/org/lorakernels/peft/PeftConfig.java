@@ -1,0 +1,291 @@
+package org.lorakernels.peft;
+
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Collection;
+import java.util.Map;
+import java.util.Optional;
+import java.util.TreeSet;
+import java.util.regex.Pattern;
+import java.util.regex.PatternSyntaxException;
+import org.lorakernels.CheckpointException;
+import org.lorakernels.InvalidArgumentException;
+import org.lorakernels.LoraAdapter;
+import org.lorakernels.LoraConfig;
+import org.lorakernels.json.JsonArray;
+import org.lorakernels.json.JsonException;
+import org.lorakernels.json.JsonNumber;
+import org.lorakernels.json.JsonObject;
+import org.lorakernels.json.JsonReader;
+import org.lorakernels.json.JsonString;
+import org.lorakernels.json.JsonStyle;
+import org.lorakernels.json.JsonValue;
+import org.lorakernels.safetensors.AtomicFile;
+
+/**
+ * The content of {@code adapter_config.json}. Immutable. Members that this class does not know are
+ * kept and written again.
+ */
+public final class PeftConfig {
+  /** The file's name. */
+  public static final String FILE = "adapter_config.json";
+
+  private static final String ALPHA = "lora_alpha";
+  private static final String ALPHA_PATTERN = "alpha_pattern";
+  private static final String BASE_MODEL = "base_model_name_or_path";
+  private static final String DROPOUT = "lora_dropout";
+  private static final String RANK = "r";
+  private static final String RANK_PATTERN = "rank_pattern";
+  private static final String RS_LORA = "use_rslora";
+  private static final String TARGETS = "target_modules";
+  private static final String TASK_TYPE = "task_type";
+
+  /** What {@code target_modules} says instead of naming every linear layer. */
+  private static final String ALL_LINEAR = "all-linear";
+
+  private final JsonObject json;
+
+  private PeftConfig(JsonObject json) {
+    this.json = json;
+  }
+
+  // ---- making
+
+  /**
+   * A configuration for adapters of one kind, with PEFT's defaults for everything else.
+   *
+   * @param lora rank, alpha, dropout and rsLoRA of every adapter
+   * @param targetModules the adapted modules: full names, or their last parts ({@code q_proj})
+   */
+  public static PeftConfig of(LoraConfig lora, Collection<String> targetModules) {
+    JsonObject json = PeftDefaults.json();
+    json.put(RANK, lora.rank());
+    json.put(ALPHA, number(lora.alpha()));
+    json.put(DROPOUT, fraction(lora.dropout()));
+    json.put(RS_LORA, lora.rsLora());
+    json.put(TARGETS, JsonArray.ofStrings(new TreeSet<>(targetModules)));
+    return new PeftConfig(json);
+  }
+
+  /**
+   * The configuration that describes given adapters: the hyperparameters of the first for all, and
+   * patterns for modules whose rank or alpha differ.
+   *
+   * @param adapters by module ({@code model.layers.0.self_attn.q_proj}); at least one
+   * @throws InvalidArgumentException if they differ in dropout or rsLoRA, which PEFT cannot express
+   */
+  public static PeftConfig describing(Map<String, LoraAdapter> adapters) {
+    if (adapters.isEmpty()) {
+      throw new InvalidArgumentException("PeftConfig.describing: needs at least one adapter");
+    }
+    LoraConfig first = adapters.values().iterator().next().config();
+    TreeSet<String> targets = new TreeSet<>();
+    JsonObject ranks = new JsonObject();
+    JsonObject alphas = new JsonObject();
+    adapters.forEach(
+        (module, adapter) -> {
+          LoraConfig lora = adapter.config();
+          if (lora.dropout() != first.dropout() || lora.rsLora() != first.rsLora()) {
+            throw new InvalidArgumentException(
+                "PeftConfig.describing: all adapters must have the same dropout and rsLoRA ("
+                    + first
+                    + "), but "
+                    + module
+                    + " has "
+                    + lora);
+          }
+          targets.add(module.substring(module.lastIndexOf('.') + 1));
+          if (lora.rank() != first.rank()) {
+            ranks.put(module, lora.rank());
+          }
+          if (lora.alpha() != first.alpha()) {
+            alphas.put(module, number(lora.alpha()));
+          }
+        });
+    PeftConfig config = of(first, targets);
+    config.json.put(RANK_PATTERN, ranks).put(ALPHA_PATTERN, alphas);
+    return config;
+  }
+
+  /** Python writes 16 for an alpha that was given as an integer. */
+  private static JsonNumber number(float value) {
+    return value == Math.rint(value) ? JsonNumber.of((long) value) : fraction(value);
+  }
+
+  /**
+   * The digits that a float was given with (0.05), not those of its double (0.05000000074505806).
+   */
+  private static JsonNumber fraction(float value) {
+    return JsonNumber.of(Double.parseDouble(Float.toString(value)));
+  }
+
+  /**
+   * Reads a configuration.
+   *
+   * @param directory with {@code adapter_config.json}
+   * @throws CheckpointException if it is missing or malformed, or asks for what is not LoRA as it
+   *     is computed here
+   */
+  public static PeftConfig read(Path directory) {
+    Path path = directory.resolve(FILE);
+    if (!Files.isRegularFile(path)) {
+      throw new CheckpointException(
+          directory,
+          "adapter: expected a directory with "
+              + FILE
+              + ", but there is none; name the directory that"
+              + " PEFT's save_pretrained wrote");
+    }
+    try {
+      PeftConfig config = new PeftConfig(JsonReader.parseObject(Files.readAllBytes(path)));
+      config.validate();
+      return config;
+    } catch (JsonException e) {
+      throw new CheckpointException(path, "adapter: " + e.getMessage(), e);
+    } catch (IOException e) {
+      throw new CheckpointException(path, "adapter: cannot be read: " + e.getMessage(), e);
+    }
+  }
+
+  private void validate() {
+    SupportedVariant.require(json);
+    rank();
+    alpha();
+    dropout();
+    rsLora();
+    pattern(RANK_PATTERN);
+    pattern(ALPHA_PATTERN);
+    if (json.get(TARGETS) instanceof JsonArray names) {
+      names.strings();
+    }
+  }
+
+  /** Writes {@code adapter_config.json} into a directory as PEFT does; atomic. */
+  void write(Path directory) {
+    AtomicFile.write(
+        directory.resolve(FILE),
+        JsonStyle.PYTHON_INDENTED.write(json).getBytes(StandardCharsets.UTF_8));
+  }
+
+  // ---- changing
+
+  /** The same with the name or path of the model that is adapted. */
+  public PeftConfig withBaseModel(String nameOrPath) {
+    return new PeftConfig(json().put(BASE_MODEL, nameOrPath));
+  }
+
+  /** The same for another task, for example {@code CAUSAL_LM}, which is the default. */
+  public PeftConfig withTaskType(String taskType) {
+    return new PeftConfig(json().put(TASK_TYPE, taskType));
+  }
+
+  // ---- asking
+
+  /** A copy of the whole content. */
+  public JsonObject json() {
+    return new JsonObject(json);
+  }
+
+  /** The rank of modules that no pattern names. */
+  public int rank() {
+    return rank(RANK, json.integer(RANK));
+  }
+
+  /** Alpha of modules that no pattern names. */
+  public float alpha() {
+    return (float) json.number(ALPHA);
+  }
+
+  /** The probability of dropping an element of an adapter's input. */
+  public float dropout() {
+    float dropout = json.findNumber(DROPOUT).orElse(0.0).floatValue();
+    if (!(dropout >= 0 && dropout < 1)) {
+      throw new JsonException(
+          "\"" + DROPOUT + "\": expected a number in [0, 1), but is " + dropout);
+    }
+    return dropout;
+  }
+
+  /** Whether the scaling is alpha / sqrt(rank). */
+  public boolean rsLora() {
+    return json.findBool(RS_LORA).orElse(false);
+  }
+
+  /** The model that is adapted, if it is named. */
+  public Optional<String> baseModel() {
+    return json.findString(BASE_MODEL);
+  }
+
+  /** What the model is for, if it is said. */
+  public Optional<String> taskType() {
+    return json.findString(TASK_TYPE);
+  }
+
+  /**
+   * The hyperparameters of a module's adapter: the patterns are tried in order, and the first that
+   * matches the end of the module's name counts, as in PEFT.
+   */
+  public LoraConfig lora(String module) {
+    int rank =
+        matching(pattern(RANK_PATTERN), module)
+            .map(value -> rank(RANK_PATTERN, value.longValue()))
+            .orElseGet(this::rank);
+    float alpha =
+        matching(pattern(ALPHA_PATTERN), module)
+            .map(value -> (float) value.doubleValue())
+            .orElseGet(this::alpha);
+    return LoraConfig.rank(rank).alpha(alpha).dropout(dropout()).rsLora(rsLora());
+  }
+
+  /** Whether PEFT, loading this configuration, would put an adapter on the module. */
+  public boolean targets(String module) {
+    JsonValue targets = json.get(TARGETS);
+    if (targets instanceof JsonString pattern) {
+      return pattern.value().equals(ALL_LINEAR)
+          || compiled(pattern.value()).matcher(module).matches();
+    }
+    return targets instanceof JsonArray names
+        && names.strings().stream()
+            .anyMatch(name -> module.equals(name) || module.endsWith("." + name));
+  }
+
+  private static int rank(String name, long rank) {
+    if (rank < 1 || rank > LoraConfig.MAX_RANK) {
+      throw new JsonException(
+          "\"" + name + "\": expected a rank in 1 ... " + LoraConfig.MAX_RANK + ", but is " + rank);
+    }
+    return (int) rank;
+  }
+
+  private JsonObject pattern(String name) {
+    JsonObject pattern = json.findObject(name).orElseGet(JsonObject::new);
+    pattern
+        .members()
+        .forEach(
+            (key, value) -> {
+              compiled(key);
+              if (!(value instanceof JsonNumber)) {
+                throw new JsonException(
+                    "\"" + name + "\": \"" + key + "\": expected a number, but is " + value.kind());
+              }
+            });
+    return pattern;
+  }
+
+  private static Optional<JsonNumber> matching(JsonObject pattern, String module) {
+    return pattern.members().entrySet().stream()
+        .filter(entry -> compiled("(.*\\.)?(" + entry.getKey() + ")").matcher(module).matches())
+        .findFirst()
+        .map(entry -> (JsonNumber) entry.getValue());
+  }
+
+  private static Pattern compiled(String regex) {
+    try {
+      return Pattern.compile(regex);
+    } catch (PatternSyntaxException e) {
+      throw new JsonException("expected a regular expression, but is \"" + regex + "\"");
+    }
+  }
+}
