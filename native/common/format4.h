@@ -56,7 +56,7 @@ inline int nibble_at(const uint8_t* packed, int64_t i) {
   return (i & 1) ? packed[i >> 1] & 15 : packed[i >> 1] >> 4;
 }
 
-// scale(b) of a 4-bit weight, single or double quantised (CPU addresses). Cheap to build; keep one per task.
+// scale(b) of a 4-bit weight, single or double quantised with nested blocks of kNestedBlockSize (CPU addresses). Cheap to build; keep one per task.
 class BlockScales {
  public:
   explicit BlockScales(const lk_weight& w)
@@ -64,12 +64,15 @@ class BlockScales {
         codes_(at_address<const uint8_t>(w.absmax_codes)),
         nested_absmax_(at_address<const float>(w.nested_absmax)),
         nested_code_(w.nested_code ? at_address<const float>(w.nested_code) : kDynamicMap),
-        offset_(w.nested_offset),
-        nested_block_size_(w.nested_block_size) {}
+        offset_(w.nested_offset) {}
 
   float operator[](int64_t block) const {
     if (absmax_) return absmax_[block];
-    return nested_code_[codes_[block]] * nested_absmax_[block / nested_block_size_] + offset_;
+    return nested_code_[codes_[block]] * nested_absmax_[block / kNestedBlockSize] + offset_;
+  }
+  // out[i] = scale(first + i), 0 <= i < count
+  void copy(int64_t first, int64_t count, float* out) const {
+    for (int64_t i = 0; i < count; ++i) out[i] = (*this)[first + i];
   }
   // The absmax array itself, or null where scales must be computed (double quantisation).
   const float* plain() const { return absmax_; }
@@ -80,7 +83,6 @@ class BlockScales {
   const float* nested_absmax_;
   const float* nested_code_;
   float offset_;
-  int32_t nested_block_size_;
 };
 
 }  // namespace lk

@@ -65,8 +65,9 @@ struct Reference {
 // 4096 is 30 times as large.
 constexpr double kSumError = 0x1p-21;
 
-// Whether this table may round the weight to BF16 once for activations of `dtype`, as lora_kernels.h allows.
-bool rounds_weights(const Device& device, const TestWeight& weight, lk_dtype dtype);
+// Calls check(false), against the exact weight. With BF16 activations a kernel may round a dequantised weight to BF16
+// once (lora_kernels.h): there, a result that fails is checked again against the rounded weight, by check(true).
+void check_with_weight(const TestWeight& weight, lk_dtype dtype, const std::function<void(bool rounded_weight)>& check);
 // y is the reference, up to kSumError and one rounding to its dtype.
 void check_result(const Matrix& y, const Reference& reference, const std::string& what);
 

@@ -62,7 +62,6 @@ void check_gaps(const Matrix& y, double value, const std::string& what) {
 void check_matmul(Device& device, const Storage& storage, const Shape& shape, lk_dtype dtype, lk_dtype bias_dtype) {
   std::mt19937 generator(static_cast<uint32_t>(shape.m * 1000003 + shape.n * 1009 + shape.k));
   const TestWeight weight = make_weight(generator, storage, shape.n, shape.k);
-  const bool rounded = rounds_weights(device, weight, dtype);
   const Matrix x = Matrix::random(generator, shape.m, shape.k, dtype, 1.0f, shape.k + 1);
   const Matrix bias = Matrix::random(generator, 1, shape.n, bias_dtype);
   const lk_tensor x_tensor = x.tensor(), bias_tensor = bias.tensor();
@@ -71,14 +70,18 @@ void check_matmul(Device& device, const Storage& storage, const Shape& shape, lk
     const std::string what = describe("matmul", storage, shape, dtype);
     Matrix y = filled(shape.m, shape.n, dtype, 77);
     device.kernels->matmul(device, x_tensor, w, with_bias ? &bias_tensor : nullptr, y.tensor());
-    check_result(y, reference_matmul(x, weight, with_bias ? &bias : nullptr, rounded), what);
+    check_with_weight(weight, dtype, [&](bool rounded_weight) {
+      check_result(y, reference_matmul(x, weight, with_bias ? &bias : nullptr, rounded_weight), what);
+    });
     check_gaps(y, 77, what);
   }
   const std::string what = describe("matmul_transposed", storage, shape, dtype);
   const Matrix dy = Matrix::random(generator, shape.m, shape.n, dtype, 1.0f, shape.n + 3);
   Matrix dx = filled(shape.m, shape.k, dtype, 77);
   device.kernels->matmul_transposed(device, dy.tensor(), w, dx.tensor());
-  check_result(dx, reference_matmul_transposed(dy, weight, rounded), what);
+  check_with_weight(weight, dtype, [&](bool rounded_weight) {
+    check_result(dx, reference_matmul_transposed(dy, weight, rounded_weight), what);
+  });
   check_gaps(dx, 77, what);
 }
 

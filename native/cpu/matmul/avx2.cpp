@@ -35,6 +35,7 @@ constexpr int kBlockRows = 192, kBlockColumns = 128;  // sums and left operand, 
 #include "cpu/matmul/gemm.inl"
 
 #include "cpu/matmul/gemv.inl"
+#include "cpu/matmul/gemv_avx2.inl"
 #include "cpu/matmul/gradient.inl"
 
 template <typename F>
@@ -44,6 +45,7 @@ void with_product(const lk_weight&, int32_t, F&& f) {
 
 template <typename F>
 void with_decoder(const lk_weight& weight, int32_t, F&& f) {
+  if (AlignedBlocks::is_aligned(weight)) return f(BlockDecoder(weight));
   f(GeneralDecoder(weight));
 }
 

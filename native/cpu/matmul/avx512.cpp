@@ -39,6 +39,7 @@ constexpr int kBlockRows = 264, kBlockColumns = 128;  // sums and left operand, 
 #include "cpu/matmul/gemm.inl"
 
 #include "cpu/matmul/gemv.inl"
+#include "cpu/matmul/gemv_avx512.inl"
 #include "cpu/matmul/gradient.inl"
 
 template <typename F>
@@ -48,6 +49,7 @@ void with_product(const lk_weight&, int32_t, F&& f) {
 
 template <typename F>
 void with_decoder(const lk_weight& weight, int32_t, F&& f) {
+  if (AlignedBlocks::is_aligned(weight)) return f(BlockDecoder(weight));
   f(GeneralDecoder(weight));
 }
 

@@ -30,7 +30,7 @@ class OutputBlock {
  public:
   OutputBlock(int64_t row, int rows, int64_t column, int columns, GemmScratch& scratch)
       : row_(row), column_(column), rows_(rows), columns_(columns), scratch_(scratch) {
-    for (int t = 0; t < tiles(); ++t) std::fill(&scratch.sums[t][0][0], &scratch.sums[t][rows][0], 0.0f);
+    for (int t = 0; t < tiles(); ++t) std::fill_n(scratch.sums[t][0], rows * kTileColumns, 0.0f);
   }
 
   // sums += (dropout ∘ x) * panels

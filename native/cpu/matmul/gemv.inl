@@ -29,20 +29,20 @@ class GeneralDecoder {
   using Element = float;
   static constexpr int kGroup = 64;
 
-  explicit GeneralDecoder(const lk_weight& weight) : rows_(weight), cols_(weight.cols) {}
+  explicit GeneralDecoder(const lk_weight& weight) : rows_(weight) {}
 
   // One group of x, widened, in the order of this decoder.
   static void pack_group(const float* x, Element* packed) { std::copy(x, x + kGroup, packed); }
 
-  // sums[m] = x[m] . W[row]; x packed, x_stride apart
+  // sums[m] += x[m] . W[row] over columns [begin, end); x packed, x_stride apart
   template <int kRows>
-  void multiply(int64_t row, const Element* x, int64_t x_stride, float* sums) const {
+  void multiply(int64_t row, int64_t begin, int64_t end, const Element* x, int64_t x_stride, float* sums) const {
     constexpr int64_t kPiece = 1024;
     alignas(64) float piece[kPiece];
     Simd::F total[kRows];
     for (int m = 0; m < kRows; ++m) total[m] = Simd::zero();
-    for (int64_t k = 0; k < cols_; k += kPiece) {
-      const int64_t count = std::min(kPiece, cols_ - k), padded = ceil_div(count, Simd::kLanes) * Simd::kLanes;
+    for (int64_t k = begin; k < end; k += kPiece) {
+      const int64_t count = std::min(kPiece, end - k), padded = ceil_div(count, Simd::kLanes) * Simd::kLanes;
       rows_.read(row, k, count, piece);
       std::fill(piece + count, piece + padded, 0.0f);
       for (int64_t i = 0; i < padded; i += Simd::kLanes) {
@@ -51,12 +51,11 @@ class GeneralDecoder {
         for (int m = 0; m < kRows; ++m) total[m] = Simd::fma(w, Simd::load(x + m * x_stride + k + i), total[m]);
       }
     }
-    for (int m = 0; m < kRows; ++m) sums[m] = Simd::sum(total[m]);
+    for (int m = 0; m < kRows; ++m) sums[m] += Simd::sum(total[m]);
   }
 
  private:
   WeightRows rows_;
-  int64_t cols_;
 };
 
 // Elements of one packed row of x.
@@ -78,18 +77,26 @@ void pack_x(const lk_tensor& x, const Dropout& dropout, typename Decoder::Elemen
 }
 
 template <int kRows, typename Decoder>
-void gemv_rows(const lk_tensor& out, float scale, const lk_tensor* bias, const typename Decoder::Element* packed,
-               int64_t packed_stride, const Decoder& decoder, const LoraTerm& lora) {
+void gemv_rows(const lk_tensor& out, float scale, const lk_tensor* bias, int64_t k_end,
+               const typename Decoder::Element* packed, const Decoder& decoder, const LoraTerm& lora) {
+  // The rows of x are taken in pieces that stay in L1 while the rows of the weight go by. A power of two times 2048: a
+  // piece is whole blocks, or lies in one.
+  constexpr int64_t kPieceBytes = 32 << 10;
+  constexpr int64_t kPiece = kPieceBytes / int64_t{sizeof(typename Decoder::Element)} / (kRows == 3 ? 4 : kRows);
   const int64_t task_rows = std::clamp<int64_t>(out.cols / 64, 1, kGemvTaskRows);
   parallel_for(ceil_div(out.cols, task_rows), [&](int64_t index, std::byte* scratch) {
     const int64_t first = index * task_rows;
     const int count = static_cast<int>(std::min(task_rows, out.cols - first));
     float(*sums)[kGemvTaskRows] = reinterpret_cast<float(*)[kGemvTaskRows]>(scratch);
     float* row = &sums[kRows][0];  // a row of bias or of B
-    for (int n = 0; n < count; ++n) {
-      float products[kRows];
-      decoder.template multiply<kRows>(first + n, packed, packed_stride, products);
-      for (int m = 0; m < kRows; ++m) sums[m][n] = scale * products[m];
+    for (int m = 0; m < kRows; ++m) std::fill_n(sums[m], count, 0.0f);
+    for (int64_t k = 0; k < k_end; k += kPiece) {
+      for (int n = 0; n < count; ++n) {
+        float products[kRows] = {};
+        decoder.template multiply<kRows>(first + n, k, std::min(k_end, k + kPiece), packed,
+                                         packed_length<Decoder>(k_end), products);
+        for (int m = 0; m < kRows; ++m) sums[m][n] += scale * products[m];
+      }
     }
     if (lora.s) {
       for (int n = 0; n < count; ++n) {
@@ -115,16 +122,15 @@ void gemv(const lk_tensor& out, float scale, const lk_tensor* bias, const lk_ten
           const Decoder& decoder, const LoraTerm& lora, std::byte* packed_x) {
   auto* packed = reinterpret_cast<typename Decoder::Element*>(packed_x);
   pack_x<Decoder>(x, dropout, packed);
-  const int64_t stride = packed_length<Decoder>(x.cols);
   switch (x.rows) {
     case 1:
-      return gemv_rows<1>(out, scale, bias, packed, stride, decoder, lora);
+      return gemv_rows<1>(out, scale, bias, x.cols, packed, decoder, lora);
     case 2:
-      return gemv_rows<2>(out, scale, bias, packed, stride, decoder, lora);
+      return gemv_rows<2>(out, scale, bias, x.cols, packed, decoder, lora);
     case 3:
-      return gemv_rows<3>(out, scale, bias, packed, stride, decoder, lora);
+      return gemv_rows<3>(out, scale, bias, x.cols, packed, decoder, lora);
     default:
-      return gemv_rows<4>(out, scale, bias, packed, stride, decoder, lora);
+      return gemv_rows<4>(out, scale, bias, x.cols, packed, decoder, lora);
   }
 }
 

@@ -11,6 +11,12 @@ inline void prefetch_line(const void* p) {
   __builtin_prefetch(p, 0, 2);
 }
 
+// Fetches what will be read a little later in a long run of memory; it may lie behind the end.
+inline void prefetch_stream(const uint8_t* p) {
+  constexpr int kAhead = 2048;
+  __builtin_prefetch(reinterpret_cast<const void*>(reinterpret_cast<uintptr_t>(p) + kAhead), 0, 3);
+}
+
 // The dropout of a matrix whose row 0 is row `first_row` of the tensor that the mask was made for.
 struct Dropout {
   DropoutMask mask{0, 0, 0, 1.0f};  // drops nothing

@@ -63,6 +63,24 @@ class AlignedBlocks {
   }
   float scale(int64_t row, int64_t col) const { return scales_[row * blocks_per_row_ + (col >> block_shift_)]; }
 
+  // Calls f(first, last, scales) for pieces [first, last) of the columns [begin, end) of a row, in order; the scale of
+  // column k is scale_in(scales, k - first). begin is a multiple of the block size, unless all the
+  // columns lie in one block.
+  template <typename F>
+  void for_each_scales(int64_t row, int64_t begin, int64_t end, const F& f) const {
+    const int64_t block = row * blocks_per_row_ + (begin >> block_shift_);
+    if (scales_.plain()) return f(begin, end, scales_.plain() + block);
+    constexpr int64_t kPieceBlocks = 256;
+    float piece[kPieceBlocks];
+    for (int64_t first = begin; first < end; first += kPieceBlocks << block_shift_) {
+      const int64_t last = std::min(end, first + (kPieceBlocks << block_shift_));
+      scales_.copy(block + ((first - begin) >> block_shift_), ceil_div(last - first, int64_t{1} << block_shift_),
+                   piece);
+      f(first, last, static_cast<const float*>(piece));
+    }
+  }
+  float scale_in(const float* scales, int64_t offset) const { return scales[offset >> block_shift_]; }
+
   // Fetches part `part` of `parts` of the lines of `rows` rows at `col`.
   void prefetch(int64_t row, int64_t rows, int64_t col, int part, int parts) const {
     if (!aligned_) return;
