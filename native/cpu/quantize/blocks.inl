@@ -29,22 +29,24 @@ class BlockQuantizer {
   // ceil(count / 2) bytes and one absmax for each block.
   void quantize(const float* x, int64_t count, uint8_t* packed, float* absmax) const {
     const int64_t tail = count & (block_size_ - 1), full = count - tail;
-    // In steps that stay in the first-level cache between the search for the largest and the encoding.
-    for (int64_t start = 0; start < full; start += kStep) {
-      quantize_full(x + start, std::min(kStep, full - start), packed + start / 2, absmax + (start >> block_shift_));
+    // In steps that stay in the first-level cache between the search for the largest and the encoding, and so short that
+    // memory is never idle for long while one is encoded.
+    const int64_t step = std::max(kStep, block_size_);
+    for (int64_t start = 0; start < full; start += step) {
+      quantize_full(x + start, std::min(step, full - start), packed + start / 2, absmax + (start >> block_shift_));
     }
     if (tail) absmax[full >> block_shift_] = quantize_tail(x + full, tail, packed + full / 2);
   }
 
  private:
   static constexpr float kSmallest = 1e-38f;
-  static constexpr int64_t kStep = kMaxBlockSize;
+  static constexpr int64_t kStep = 1024;
 
   static float absmax_from_bits(uint32_t bits) {
     return bits > 0x7f800000u ? std::numeric_limits<float>::quiet_NaN() : bits_float(bits);
   }
 
-  // Whole blocks, at most kStep elements.
+  // Whole blocks, at most one step.
   void quantize_full(const float* x, int64_t count, uint8_t* packed, float* absmax) const {
     alignas(64) float reciprocals[kStep / kMinBlockSize] = {};
     const int64_t blocks = count >> block_shift_;

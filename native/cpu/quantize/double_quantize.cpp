@@ -56,21 +56,30 @@ void sum_vectors(const float* x, int64_t vectors, float* sums) {
   for (int i = kWidth; i < 4 * kWidth; ++i) sums[i % kWidth] += cascade.columns()[i];
 }
 
-// Code of a value in [-1, 1]: the values fall into 65536 bins, and the code is the number of midpoints of the map below the
-// centre of the bin.
-uint8_t dynamic_code(const float* map, float value) {
-  const float clamped = std::min(1.0f, std::max(-1.0f, value));
-  const int bin = static_cast<int>((clamped + 1.0f) * 0.5f * 65535.0f + 0.5f);
-  const float centre = -1.0f + 2.0f * static_cast<float>(bin) / 65535.0f;
-  int code = 0;
-  for (int step = 128; step > 0; step /= 2) {  // 255 midpoints
-    if ((map[code + step - 1] + map[code + step]) * 0.5f < centre) code += step;
+// The nearest codes of a map, by way of 65536 bins: the code is the number of midpoints of the map below the centre of the
+// bin that a value in [-1, 1] falls into.
+class DynamicCodes {
+ public:
+  explicit DynamicCodes(const float* map) {
+    for (int i = 0; i < 255; ++i) midpoints_[i] = (map[i] + map[i + 1]) * 0.5f;
   }
-  return static_cast<uint8_t>(code);
-}
+
+  uint8_t code(float value) const {
+    const float clamped = std::min(1.0f, std::max(-1.0f, value));
+    const int bin = static_cast<int>((clamped + 1.0f) * 0.5f * 65535.0f + 0.5f);
+    const float centre = -1.0f + 2.0f * static_cast<float>(bin) / 65535.0f;
+    unsigned code = 0;  // a binary search without branches, which nothing could predict
+    for (unsigned step = 128; step > 0; step /= 2) code += step * (midpoints_[code + step - 1] < centre);
+    return static_cast<uint8_t>(code);
+  }
+
+ private:
+  float midpoints_[255];
+};
 
 // One block of at most 256 absmax values; returns its own absmax.
-float quantize_nested_block(const float* absmax, int64_t count, float offset, const float* map, uint8_t* codes) {
+float quantize_nested_block(const float* absmax, int64_t count, float offset, const DynamicCodes& dynamic,
+                            uint8_t* codes) {
   float largest = 0.0f;
   for (int64_t i = 0; i < count && !std::isnan(largest); ++i) {
     const float magnitude = std::fabs(absmax[i] - offset);
@@ -81,7 +90,7 @@ float quantize_nested_block(const float* absmax, int64_t count, float offset, co
     return largest;
   }
   const float reciprocal = 1.0f / largest;
-  for (int64_t i = 0; i < count; ++i) codes[i] = dynamic_code(map, (absmax[i] - offset) * reciprocal);
+  for (int64_t i = 0; i < count; ++i) codes[i] = dynamic.code((absmax[i] - offset) * reciprocal);
   return largest;
 }
 
@@ -103,12 +112,12 @@ float torch_sum(const float* x, int64_t count) {
 
 void double_quantize(const float* absmax, int64_t blocks, lk_weight& out) {
   const float offset = torch_sum(absmax, blocks) / static_cast<float>(blocks);
-  const float* map = out.nested_code ? at_address<const float>(out.nested_code) : kDynamicMap;
+  const DynamicCodes dynamic(out.nested_code ? at_address<const float>(out.nested_code) : kDynamicMap);
   uint8_t* codes = at_address<uint8_t>(out.absmax_codes);
   float* nested_absmax = at_address<float>(out.nested_absmax);
   parallel_for(ceil_div(blocks, kNestedBlockSize), [&](int64_t block, std::byte*) {
     const int64_t start = block * kNestedBlockSize, count = std::min<int64_t>(kNestedBlockSize, blocks - start);
-    nested_absmax[block] = quantize_nested_block(absmax + start, count, offset, map, codes + start);
+    nested_absmax[block] = quantize_nested_block(absmax + start, count, offset, dynamic, codes + start);
   });
   out.nested_offset = offset;
 }

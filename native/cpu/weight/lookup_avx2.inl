@@ -32,11 +32,13 @@ inline void lookup_run(const uint8_t* packed, int64_t element, int64_t count, co
   const int64_t head = std::min(count, element & 1);
   lookup_each(packed, element, head, table, out);
   const uint8_t* bytes = packed + ((element + head) >> 1);
-  const __m256i words = _mm256_loadu_si256((const __m256i*)table);
-  const __m256i split =
-      _mm256_packus_epi16(_mm256_and_si256(words, _mm256_set1_epi16(0xff)), _mm256_srli_epi16(words, 8));
-  const __m256i low = _mm256_permute4x64_epi64(split, 0x88);   // low bytes of the 16 entries, in both lanes
-  const __m256i high = _mm256_permute4x64_epi64(split, 0xdd);  // high bytes
+  const __m128i first_half = _mm_loadu_si128((const __m128i*)table);
+  const __m128i second_half = _mm_loadu_si128((const __m128i*)(table + 8));
+  const __m128i byte_mask = _mm_set1_epi16(0xff);
+  const __m256i low = _mm256_broadcastsi128_si256(
+      _mm_packus_epi16(_mm_and_si128(first_half, byte_mask), _mm_and_si128(second_half, byte_mask)));
+  const __m256i high =
+      _mm256_broadcastsi128_si256(_mm_packus_epi16(_mm_srli_epi16(first_half, 8), _mm_srli_epi16(second_half, 8)));
   const __m128i nibble_mask = _mm_set1_epi8(15);
   int64_t i = head;
   for (; i + 32 <= count; i += 32, bytes += 16) {
