@@ -212,6 +212,20 @@ class CheckpointQuantizerTest {
     }
   }
 
+  /** Downloaded files are often read-only, and links into a cache. */
+  @Test
+  void carriesReadOnlyFilesAndLinks() throws IOException {
+    Path source = source("{}", bf16("a.q_proj.weight", 2, 64));
+    assertTrue(source.resolve("tokenizer.json").toFile().setReadOnly());
+    Path blob = Files.writeString(directory.resolve("blob"), "a template");
+    Files.createSymbolicLink(source.resolve("chat_template.jinja"), blob);
+    CheckpointQuantizer.of(source).quantize(device, target());
+    assertEquals("{\"a tokenizer\": 1}", Files.readString(target().resolve("tokenizer.json")));
+    assertFalse(Files.isSymbolicLink(target().resolve("chat_template.jinja")));
+    assertEquals("a template", Files.readString(target().resolve("chat_template.jinja")));
+    Files.writeString(target().resolve("tokenizer.json"), "may be changed");
+  }
+
   @Test
   void leavesOutAHeadThatRepeatsTiedEmbeddings() throws IOException {
     TensorSpec[] specs = {

@@ -1,6 +1,7 @@
 package org.lorakernels.huggingface;
 
 import java.io.IOException;
+import java.nio.channels.Channels;
 import java.nio.channels.FileChannel;
 import java.nio.file.FileVisitResult;
 import java.nio.file.Files;
@@ -77,14 +78,13 @@ final class AtomicDirectory implements AutoCloseable {
     return temporary;
   }
 
-  /** Copies a file into the directory. */
+  /** Copies the content of a file into the directory; its permissions stay behind. */
   void copy(Path source) {
     Path copy = temporary.resolve(source.getFileName());
-    try {
-      Files.copy(source, copy);
-      try (FileChannel channel = FileChannel.open(copy, StandardOpenOption.WRITE)) {
-        channel.force(true);
-      }
+    try (FileChannel channel =
+        FileChannel.open(copy, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
+      Files.copy(source, Channels.newOutputStream(channel));
+      channel.force(true);
     } catch (IOException e) {
       throw failed(e);
     }
