@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "common/device.h"
+#include "common/error.h"
 #include "common/format4.h"
 #include "common/half.h"
 #include "cpu/backend.h"
