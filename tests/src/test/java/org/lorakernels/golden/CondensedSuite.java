@@ -19,6 +19,8 @@ public final class CondensedSuite {
   static final int FAILED = 1;
   static final int UNAVAILABLE = 2;
 
+  private static final int SHOWN = 20;
+
   private static final List<GoldenSuite> GOLDEN =
       List.of(
           new FourBitGoldenTest(),
@@ -29,7 +31,10 @@ public final class CondensedSuite {
 
   private CondensedSuite() {}
 
-  /** Prints the kernels in use, then every failure; the exit code is one of the constants above. */
+  /**
+   * Prints the kernels in use, then the first failures; the exit code is one of the constants
+   * above.
+   */
   public static void main(String[] arguments) {
     System.exit(run());
   }
@@ -55,7 +60,7 @@ public final class CondensedSuite {
         failures.add(test.getDisplayName() + ": " + failure);
       }
     }
-    failures.forEach(System.out::println);
+    failures.stream().limit(SHOWN).forEach(System.out::println);
     System.out.println(passed + " passed, " + failures.size() + " failed");
     return failures.isEmpty() && passed > 0 ? PASSED : FAILED;
   }

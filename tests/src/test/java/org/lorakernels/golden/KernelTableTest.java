@@ -25,6 +25,8 @@ import org.junit.jupiter.params.provider.ValueSource;
  */
 class KernelTableTest {
   private static final String FORCE = "LORA_KERNELS_BACKEND";
+  private static final List<String> PASSED_ON =
+      List.of(GoldenFile.DIRECTORY_PROPERTY, "org.bytedeco.javacpp.cachedir");
 
   private static final Set<String> AVX2 = Set.of("avx2", "fma", "f16c");
   private static final Set<String> AVX512 =
@@ -73,8 +75,10 @@ class KernelTableTest {
     List<String> command = new ArrayList<>();
     command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
     command.add("-ea");
-    String golden = System.getProperty(GoldenFile.DIRECTORY_PROPERTY);
-    if (golden != null) command.add("-D" + GoldenFile.DIRECTORY_PROPERTY + "=" + golden);
+    for (String property : PASSED_ON) {
+      String value = System.getProperty(property);
+      if (value != null) command.add("-D" + property + "=" + value);
+    }
     command.addAll(
         List.of("-cp", System.getProperty("java.class.path"), CondensedSuite.class.getName()));
     ProcessBuilder builder =

@@ -153,31 +153,33 @@ public record LayerCase(
       Tensor dyOnDevice = scope.tensor(dy, layer.activations);
       checkMatmul(xOnDevice, dyOnDevice);
 
-      Matrix y = exact.forward(x);
-      Tensor actualY = scope.own(LoraKernels.fusedForward(xOnDevice, weight, bias, lora));
-      Tolerance forward =
-          activation(
-              layer.inputs + layer.rank, magnitudes.forward(x.abs()), weightMagnitude(x, true));
-      Compare.close("y", y, actualY.toFloatArray(), forward);
-
-      LoraOracle.Gradients gradients = exact.backward(x, dy);
-      LoraOracle.Gradients sizes = magnitudes.backward(x.abs(), dy.abs());
-      Tensor dx = scope.own(LoraKernels.fusedBackward(xOnDevice, dyOnDevice, weight, lora));
-      Tolerance backward =
-          activation(layer.outputs + layer.rank, sizes.dx(), weightMagnitude(dy, false));
-      Compare.close("dx", gradients.dx(), dx.toFloatArray(), backward);
-      Compare.close(
-          "dA",
-          gradients.dA(),
-          lora.gradA().toFloatArray(),
-          sum(layer.outputs + layer.rows, sizes.dA()));
-      Compare.close(
-          "dB",
-          gradients.dB(),
-          lora.gradB().toFloatArray(),
-          sum(layer.inputs + layer.rows, sizes.dB()));
+      checkForward(LoraKernels.fusedForward(xOnDevice, weight, bias, lora));
+      checkBackward(LoraKernels.fusedBackward(xOnDevice, dyOnDevice, weight, lora));
       checkAccumulation(xOnDevice, dyOnDevice);
+
+      lora.zeroGradients();
+      checkForward(LoraKernels.unfusedForward(xOnDevice, weight, bias, lora));
+      checkBackward(LoraKernels.unfusedBackward(xOnDevice, dyOnDevice, weight, lora));
       checkDropout(xOnDevice);
+    }
+
+    private void checkForward(Tensor y) {
+      Matrix sizes = magnitudes.forward(x.abs());
+      Tolerance tolerance = activation(layer.inputs + layer.rank, sizes, weightMagnitude(x, true));
+      Compare.close("y", exact.forward(x), scope.own(y).toFloatArray(), tolerance);
+    }
+
+    /** dx, and the gradients that were zero before. */
+    private void checkBackward(Tensor dx) {
+      LoraOracle.Gradients expected = exact.backward(x, dy);
+      LoraOracle.Gradients sizes = magnitudes.backward(x.abs(), dy.abs());
+      Tolerance tolerance =
+          activation(layer.outputs + layer.rank, sizes.dx(), weightMagnitude(dy, false));
+      Compare.close("dx", expected.dx(), scope.own(dx).toFloatArray(), tolerance);
+      float[] gradA = lora.gradA().toFloatArray();
+      float[] gradB = lora.gradB().toFloatArray();
+      Compare.close("dA", expected.dA(), gradA, sum(layer.outputs + layer.rows, sizes.dA()));
+      Compare.close("dB", expected.dB(), gradB, sum(layer.inputs + layer.rows, sizes.dB()));
     }
 
     /** The gradients of a second call without dx are added to those of the first: twice as much. */
