@@ -9,8 +9,6 @@ import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.InputStreamReader;
 import java.nio.charset.StandardCharsets;
-import net.jqwik.api.ForAll;
-import net.jqwik.api.Property;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -36,14 +34,6 @@ class JsonNumberTest {
       }
     }
     assertTrue(cases > 300, "cases read: " + cases);
-  }
-
-  @Property
-  void everyFiniteDoubleReadsBack(@ForAll long bits) {
-    double value = Double.longBitsToDouble(bits);
-    if (Double.isFinite(value)) {
-      assertEquals(value, JsonNumber.of(value).doubleValue());
-    }
   }
 
   @Test

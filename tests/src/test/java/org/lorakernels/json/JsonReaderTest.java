@@ -5,11 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import java.nio.charset.StandardCharsets;
 import java.util.List;
-import net.jqwik.api.ForAll;
-import net.jqwik.api.Property;
-import net.jqwik.api.constraints.Size;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -151,24 +147,6 @@ class JsonReaderTest {
     for (byte[] document : malformed) {
       JsonException e = assertThrows(JsonException.class, () -> JsonReader.parse(document));
       assertTrue(e.getMessage().contains("expected UTF-8"), e.getMessage());
-    }
-  }
-
-  @Property
-  void noInputDoesMoreThanThrowJsonException(@ForAll @Size(max = 200) byte[] document) {
-    try {
-      JsonReader.parse(document);
-    } catch (JsonException expected) {
-      assertTrue(expected.getMessage().contains("JSON"), expected.getMessage());
-    }
-  }
-
-  @Property
-  void everyStringSurvivesWritingAndReading(@ForAll String string) {
-    String wellFormed = new String(string.getBytes(StandardCharsets.UTF_8), StandardCharsets.UTF_8);
-    JsonString value = new JsonString(wellFormed);
-    for (JsonStyle style : JsonStyle.values()) {
-      assertEquals(value, JsonReader.parse(style.write(value)));
     }
   }
 }
