@@ -40,8 +40,8 @@ class Merge {
     }
   }
 
-  // scratch.result[i] = element `element + i` of the merged matrix, flattened: the end of a row, whole rows, the start of a
-  // row.
+  // scratch.result[i] = element `element + i` of the merged matrix, flattened: the end of a row, whole rows, the start
+  // of a row.
   const float* flat(int64_t element, int64_t count, Scratch& scratch) const {
     int64_t row = element / cols_;
     float* out = scratch.result;
@@ -82,8 +82,8 @@ class Merge {
     }
   }
 
-  // out[i * stride + j] += factor * sum over r of b[i][r] * a[r][j], for kTileVectors vectors of columns; `width` columns
-  // exist.
+  // out[i * stride + j] += factor * sum over r of b[i][r] * a[r][j], for kTileVectors vectors of columns; `width`
+  // columns exist.
   template <int kRows>
   void add_delta(const float* a, const float* b, float* out, int64_t stride, int64_t width) const {
     Simd::F sums[kRows][kTileVectors];

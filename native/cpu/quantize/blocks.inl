@@ -1,7 +1,7 @@
 // Quantising blocks to 4 bits, bit for bit as native/README.md says:
 //
 //   full block   absmax = max |x|,              value = x * (1 / max(absmax, 1e-38))
-//   tail block   absmax = max(max |x|, 1e-38),  value = x / absmax              (the last one, where n % block_size != 0)
+//   tail block   absmax = max(max |x|, 1e-38),  value = x / absmax            (the last one, where n % block_size != 0)
 //   both         nibble = order[#{thresholds < value}]; a NaN makes the absmax of its block NaN
 //
 // Include inside the namespace of an instruction set, after its Simd, cpu/quantize/search.inl and its
@@ -29,8 +29,8 @@ class BlockQuantizer {
   // ceil(count / 2) bytes and one absmax for each block.
   void quantize(const float* x, int64_t count, uint8_t* packed, float* absmax) const {
     const int64_t tail = count & (block_size_ - 1), full = count - tail;
-    // In steps that stay in the first-level cache between the search for the largest and the encoding, and so short that
-    // memory is never idle for long while one is encoded.
+    // In steps that stay in the first-level cache between the search for the largest and the encoding, and so short
+    // that memory is never idle for long while one is encoded.
     const int64_t step = std::max(kStep, block_size_);
     for (int64_t start = 0; start < full; start += step) {
       quantize_full(x + start, std::min(step, full - start), packed + start / 2, absmax + (start >> block_shift_));

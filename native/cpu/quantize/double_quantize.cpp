@@ -11,9 +11,9 @@ namespace {
 
 constexpr int kLanes = 8;  // of the vectors that torch adds up
 
-// Sums of kColumns columns that lie next to one another, `rows` long, by a cascade of four levels: level 0 takes 2^power
-// rows, is then added to level 1 and cleared; level 1 after 2^power such additions to level 2, and so on. Rounding errors
-// grow with the logarithm of the length instead of the length.
+// Sums of kColumns columns that lie next to one another, `rows` long, by a cascade of four levels: level 0 takes
+// 2^power rows, is then added to level 1 and cleared; level 1 after 2^power such additions to level 2, and so on.
+// Rounding errors grow with the logarithm of the length instead of the length.
 template <int kColumns>
 class CascadeSum {
  public:
@@ -56,8 +56,8 @@ void sum_vectors(const float* x, int64_t vectors, float* sums) {
   for (int i = kWidth; i < 4 * kWidth; ++i) sums[i % kWidth] += cascade.columns()[i];
 }
 
-// The nearest codes of a map, by way of 65536 bins: the code is the number of midpoints of the map below the centre of the
-// bin that a value in [-1, 1] falls into.
+// The nearest codes of a map, by way of 65536 bins: the code is the number of midpoints of the map below the centre of
+// the bin that a value in [-1, 1] falls into.
 class DynamicCodes {
  public:
   explicit DynamicCodes(const float* map) {

@@ -15,8 +15,8 @@ inline uint32_t absmax_bits(const float* x, int64_t count) {
 //
 //   rank = (thresholds below the bin) + (value > the threshold in the bin, infinity where there is none)
 //
-// The bin is what the low five bits of the float 1.5 * 2^23 + 16 + 15.4 * value hold. Thresholds are put into bins by the
-// same arithmetic, which is monotone, so no rounding of it can misplace a value.
+// The bin is what the low five bits of the float 1.5 * 2^23 + 16 + 15.4 * value hold. Thresholds are put into bins by
+// the same arithmetic, which is monotone, so no rounding of it can misplace a value.
 class Nf4Bins {
  public:
   Nf4Bins() {

@@ -1,5 +1,5 @@
-// The flattened tensor in parallel: tasks of a fixed number of elements, a multiple of every block size, so that no block
-// (and no byte) belongs to two tasks. Needs cpu/quantize/blocks.inl.
+// The flattened tensor in parallel: tasks of a fixed number of elements, a multiple of every block size, so that no
+// block (and no byte) belongs to two tasks. Needs cpu/quantize/blocks.inl.
 
 constexpr int64_t kTaskElements = 16 * kMaxBlockSize;
 
@@ -15,9 +15,9 @@ void for_each_row_run(int64_t element, int64_t count, int64_t cols, const F& f) 
   }
 }
 
-// Quantises what read(element, count, buffer) -> const float* gives for consecutive pieces of `piece` elements (a divisor of
-// kTaskElements, a multiple of every block size). The buffer holds a piece. The absmax values of double quantisation are kept
-// in a workspace until all are known.
+// Quantises what read(element, count, buffer) -> const float* gives for consecutive pieces of `piece` elements (a
+// divisor of kTaskElements, a multiple of every block size). The buffer holds a piece. The absmax values of double
+// quantisation are kept in a workspace until all are known.
 template <typename Read>
 void quantize_pieces(Device& device, lk_weight& out, int64_t piece, const Read& read) {
   const int64_t elements = element_count(out), blocks = block_count(out);

@@ -7,8 +7,8 @@
 //            4 5 6 7                      1 5   9  13
 //          8 ... 15                     0 2 4 ... 12 14
 //
-// Going right wherever the value is not <= the threshold ends at node 16 + rank, rank = #{thresholds < value}: a tie goes
-// to the lower code, and a NaN goes right everywhere, to rank 15.
+// Going right wherever the value is not <= the threshold ends at node 16 + rank, rank = #{thresholds < value}: a tie
+// goes to the lower code, and a NaN goes right everywhere, to rank 15.
 struct CodeSearch {
   explicit CodeSearch(int32_t format) {
     const float* sorted = thresholds(format);

@@ -6,8 +6,8 @@ void lookup_each(const uint8_t* packed, int64_t element, int64_t count, const T*
   for (int64_t i = 0; i < count; ++i) out[i] = table[nibble_at(packed, element + i)];
 }
 
-// 8 elements = 4 bytes at a time: each lane shifts its own nibble down, two permutations look it up in the halves of the
-// table, and bit 3 of the nibble chooses between them.
+// 8 elements = 4 bytes at a time: each lane shifts its own nibble down, two permutations look it up in the halves of
+// the table, and bit 3 of the nibble chooses between them.
 inline void lookup_run(const uint8_t* packed, int64_t element, int64_t count, const float* table, float* out) {
   const int64_t head = std::min(count, element & 1);
   lookup_each(packed, element, head, table, out);
