@@ -4,6 +4,7 @@
 #   cppbuild.sh [install]        the shared library, into native/cppbuild/<platform>/{lib,include}
 #   cppbuild.sh test [FILTER]    builds and runs the native tests
 #   cppbuild.sh sanitize [FILTER]  the same under AddressSanitizer and UndefinedBehaviorSanitizer
+#   cppbuild.sh ceilings [SECONDS]  measures what the machine can do at most and prints it as JSON
 #   cppbuild.sh format           formats native/ with clang-format 14;  format-check only says what is not formatted
 #   cppbuild.sh clean
 #
@@ -96,6 +97,10 @@ case "$verb" in
     build sanitize -DLK_CUDA=OFF -DLK_TESTS=ON -DLK_SANITIZE=ON -DCMAKE_BUILD_TYPE=RelWithDebInfo
     native/cppbuild/build-sanitize/lora_kernels_tests ${filter:+"$filter"}
     ;;
+  ceilings)
+    build bench -DLK_CUDA=OFF -DLK_BENCH=ON
+    native/cppbuild/build-bench/ceilings ${filter:+"$filter"}
+    ;;
   format | format-check)
     if ! command -v clang-format-14 >/dev/null; then
       echo "cppbuild: SKIPPED $verb: clang-format-14 not found (apt-get install clang-format-14)"
@@ -111,7 +116,7 @@ case "$verb" in
     rm -rf native/cppbuild
     ;;
   *)
-    echo "usage: cppbuild.sh [install | test [FILTER] | sanitize [FILTER] | format | format-check | clean]" >&2
+    echo "usage: cppbuild.sh [install | test [FILTER] | sanitize [FILTER] | ceilings [SECONDS] | format | format-check | clean]" >&2
     exit 2
     ;;
 esac
