@@ -74,6 +74,10 @@ class BlockScales {
   void copy(int64_t first, int64_t count, float* out) const {
     for (int64_t i = 0; i < count; ++i) out[i] = (*this)[first + i];
   }
+  // Where scale(b), or its code, is stored: to fetch it early.
+  const void* address(int64_t block) const {
+    return absmax_ ? static_cast<const void*>(absmax_ + block) : codes_ + block;
+  }
   // The absmax array itself, or null where scales must be computed (double quantisation).
   const float* plain() const { return absmax_; }
 

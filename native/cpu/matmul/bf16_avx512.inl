@@ -87,9 +87,9 @@ class FastPairPanels : public FastPanels {
     const bool both = n + 1 < rows();
     const uint8_t* row0 = at(n, column);
     const uint8_t* row1 = both ? row0 + row_bytes() : row0;
-    const float scale1 = both ? scale(n + 1, column) : 0.0f;
+    const float scale1 = both ? scale_of(block_of(n + 1, column)) : 0.0f;
     const __m512 code_values = _mm512_loadu_ps(code());
-    const __m512i table = round_to_bf16(_mm512_mul_ps(code_values, _mm512_set1_ps(scale(n, column))),
+    const __m512i table = round_to_bf16(_mm512_mul_ps(code_values, _mm512_set1_ps(scale_of(block_of(n, column)))),
                                         _mm512_mul_ps(code_values, _mm512_set1_ps(scale1)));
     // Qword i: bytes 4i ... 4i + 3, that is columns 8i ... 8i + 7, of row n, then those of row n + 1.
     const __m512i interleave = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
@@ -142,8 +142,8 @@ class Panels<Bf16Product, kDirection> {
     }
   }
 
-  void prefetch(int64_t column, int64_t depth, int part, int parts) const {
-    wide_.prefetch(column, depth, part, parts);
+  void prefetch(int64_t column, int64_t depth, int length, int part, int parts) const {
+    wide_.prefetch(column, depth, length, part, parts);
   }
 
  private:

@@ -48,7 +48,7 @@ class OutputBlock {
         const int64_t next_column = last ? column_ : column_ + (t + 1) * kTileColumns;
         const int64_t next_depth = last ? depth + kSlice : depth;
         multiply<Product>(left, panel, Product::steps(length), t, [&](int part, int parts) {
-          if (next_depth < panels.depth()) panels.prefetch(next_column, next_depth, part, parts);
+          if (next_depth < panels.depth()) panels.prefetch(next_column, next_depth, kSlice, part, parts);
           if (t == 0) prefetch_left(x, part, depth + kSlice, std::min(depth + 2 * kSlice, panels.depth()));
         });
       }
@@ -108,9 +108,9 @@ class OutputBlock {
 
   // Fetches what tile row `part` will take of x at its next depth, columns [depth, end).
   void prefetch_left(const lk_tensor& x, int part, int64_t depth, int64_t end) const {
+    if (depth >= end) return;
     for (int i = part * kTileRows; i < std::min(rows_, (part + 1) * kTileRows); ++i) {
-      const char* p = element_at(x, row_ + i, depth);
-      for (int64_t byte = 0; byte < (end - depth) * element_bytes(x.dtype); byte += 64) prefetch_line(p + byte);
+      prefetch_run(element_at(x, row_ + i, depth), (end - depth) * element_bytes(x.dtype));
     }
   }
 

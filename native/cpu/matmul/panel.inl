@@ -43,12 +43,12 @@ class Panels<F32Product, kDirection> {
     }
   }
 
-  // Fetches part `part` of `parts` of what build(column, ..., depth, ...) will read.
-  void prefetch(int64_t column, int64_t depth, int part, int parts) const {
+  // Fetches part `part` of `parts` of what build(column, kTileColumns, depth, length, ...) will read.
+  void prefetch(int64_t column, int64_t depth, int length, int part, int parts) const {
     if constexpr (kDirection == Direction::kForward) {
-      fast_.prefetch(column, kTileColumns, depth, part, parts);
+      fast_.prefetch(column, kTileColumns, depth, length, part, parts);
     } else {
-      fast_.prefetch(depth, kPanelSteps, column, part, parts);
+      fast_.prefetch(depth, length, column, kTileColumns, part, parts);
     }
   }
 

@@ -24,14 +24,14 @@ class FastPanels : public AlignedBlocks {
     const int last = static_cast<int>(std::min<int64_t>(7, rows() - 1 - row));
     const uint8_t* packed = at(row, k);
     __m256i r[8];
-    alignas(32) float scale_of[8];
+    alignas(32) float scale[8];
 #pragma GCC unroll 8
     for (int i = 0; i < 8; ++i) {
       r[i] = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(packed + std::min(i, last) * row_bytes()));
-      scale_of[i] = scale(row + std::min(i, last), k);
+      scale[i] = scale_of(block_of(row + std::min(i, last), k));
     }
     transpose_8x8(r);
-    const __m256 scales = _mm256_load_ps(scale_of);
+    const __m256 scales = _mm256_load_ps(scale);
     const Table16 table = Table16::scaled(code(), 1.0f);
     for (int d = 0; d < 8; ++d, panel += 8 * kTileColumns) {  // nibble t of dword d is k = 8d + (t ^ 1)
       _mm256_storeu_ps(panel + 1 * kTileColumns, _mm256_mul_ps(table.at<0>(r[d]), scales));
@@ -49,7 +49,7 @@ class FastPanels : public AlignedBlocks {
   void build_transposed(int64_t column, int64_t depth, int length, float* panel) const {
     const uint8_t* packed = at(depth, column);
     for (int s = 0; s < length; ++s, packed += row_bytes(), panel += kTileColumns) {
-      const Table16 table = Table16::scaled(code(), scale(depth + s, column));
+      const Table16 table = Table16::scaled(code(), scale_of(block_of(depth + s, column)));
       _mm256_storeu_ps(panel, table.at<0>(spread_nibbles(packed)));
       _mm256_storeu_ps(panel + 8, table.at<0>(spread_nibbles(packed + 4)));
     }

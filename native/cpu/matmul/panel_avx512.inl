@@ -38,15 +38,21 @@ class FastPanels : public AlignedBlocks {
   // length - 1, length 64 or 128.
   StripScales load_strip(int64_t row, int64_t k, int length, __m512i r[16]) const {
     const __mmask16 dwords = static_cast<__mmask16>(length == 128 ? 0xFFFF : 0x00FF);
-    const int last = static_cast<int>(std::min<int64_t>(15, rows() - 1 - row));
+    const int64_t last = rows() - 1 - row;
     const uint8_t* packed = at(row, k);
 #pragma GCC unroll 16
-    for (int i = 0; i < 16; ++i) r[i] = _mm512_maskz_loadu_epi32(dwords, packed + std::min(i, last) * row_bytes());
+    for (int i = 0; i < 16; ++i) {
+      r[i] = _mm512_maskz_loadu_epi32(dwords, packed);
+      if (i < last) packed += row_bytes();
+    }
     transpose_16x16(r);
     alignas(64) float scales[2][16];
+    const int64_t to_rest = block_of(row, k + length - 1) - block_of(row, k);
+    int64_t block = block_of(row, k);
     for (int i = 0; i < 16; ++i) {
-      scales[0][i] = scale(row + std::min(i, last), k);
-      scales[1][i] = scale(row + std::min(i, last), k + length - 1);
+      scales[0][i] = scale_of(block);
+      scales[1][i] = scale_of(block + to_rest);
+      if (i < last) block += blocks_per_row();
     }
     return {{_mm512_load_ps(scales[0]), _mm512_load_ps(scales[1])}};
   }
@@ -69,8 +75,9 @@ class FastPanels : public AlignedBlocks {
   void build_transposed(int64_t column, int64_t depth, int length, float* panel) const {
     const __m512 table = _mm512_loadu_ps(code());
     const uint8_t* packed = at(depth, column);
-    for (int s = 0; s < length; ++s, packed += row_bytes(), panel += kTileColumns) {
-      const __m512 scaled = _mm512_mul_ps(table, _mm512_set1_ps(scale(depth + s, column)));
+    int64_t block = block_of(depth, column);
+    for (int s = 0; s < length; ++s, packed += row_bytes(), block += blocks_per_row(), panel += kTileColumns) {
+      const __m512 scaled = _mm512_mul_ps(table, _mm512_set1_ps(scale_of(block)));
 #pragma GCC unroll 4
       for (int v = 0; v < 4; ++v) {
         _mm512_storeu_ps(panel + 16 * v, _mm512_permutexvar_ps(spread_nibbles(packed + 8 * v), scaled));

@@ -6,15 +6,18 @@ inline char* element_at(const lk_tensor& t, int64_t row, int64_t col) {
   return at_address<char>(t.data) + (row * t.row_stride + col) * element_bytes(t.dtype);
 }
 
-// Fetches the cache line of an address into L2.
-inline void prefetch_line(const void* p) {
-  __builtin_prefetch(p, 0, 2);
+// Fetches a run of bytes into L2, line by line from its end: where a run that goes on shares its first line with the
+// one before, that line is there already. Not __builtin_prefetch: g++ takes a function of nothing but prefetches for
+// one without effects, and removes its calls.
+inline void prefetch_run(const void* run, int64_t bytes) {
+  const char* p = static_cast<const char*>(run);
+  for (int64_t i = bytes - 1; i >= 0; i -= 64) asm volatile("prefetcht1 %0" : : "m"(p[i]));
 }
 
 // Fetches what will be read a little later in a long run of memory; it may lie behind the end.
 inline void prefetch_stream(const uint8_t* p) {
-  constexpr int kAhead = 2048;
-  __builtin_prefetch(reinterpret_cast<const void*>(reinterpret_cast<uintptr_t>(p) + kAhead), 0, 3);
+  constexpr uintptr_t kAhead = 2048;
+  asm volatile("prefetcht0 %0" : : "m"(*reinterpret_cast<const char*>(reinterpret_cast<uintptr_t>(p) + kAhead)));
 }
 
 // The dropout of a matrix whose row 0 is row `first_row` of the tensor that the mask was made for.

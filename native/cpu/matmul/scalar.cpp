@@ -39,7 +39,7 @@ struct FastPanels {
   bool build(int64_t, int, int64_t, int, float*) const {
     return false;
   }
-  void prefetch(int64_t, int64_t, int64_t, int, int) const {}
+  void prefetch(int64_t, int64_t, int64_t, int64_t, int, int) const {}
 };
 
 #include "cpu/matmul/microkernel.inl"

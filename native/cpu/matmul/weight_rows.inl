@@ -61,14 +61,16 @@ class AlignedBlocks {
   const uint8_t* at(int64_t row, int64_t col) const {
     return at_address<const uint8_t>(weight_.data) + (row * weight_.cols + col) / 2;
   }
-  float scale(int64_t row, int64_t col) const { return scales_[row * blocks_per_row_ + (col >> block_shift_)]; }
+  int64_t blocks_per_row() const { return blocks_per_row_; }
+  int64_t block_of(int64_t row, int64_t col) const { return row * blocks_per_row_ + (col >> block_shift_); }
+  float scale_of(int64_t block) const { return scales_[block]; }
 
   // Calls f(first, last, scales) for pieces [first, last) of the columns [begin, end) of a row, in order; the scale of
   // column k is scale_in(scales, k - first). begin is a multiple of the block size, unless all the
   // columns lie in one block.
   template <typename F>
   void for_each_scales(int64_t row, int64_t begin, int64_t end, const F& f) const {
-    const int64_t block = row * blocks_per_row_ + (begin >> block_shift_);
+    const int64_t block = block_of(row, begin);
     if (scales_.plain()) return f(begin, end, scales_.plain() + block);
     constexpr int64_t kPieceBlocks = 256;
     float piece[kPieceBlocks];
@@ -81,11 +83,15 @@ class AlignedBlocks {
   }
   float scale_in(const float* scales, int64_t offset) const { return scales[offset >> block_shift_]; }
 
-  // Fetches part `part` of `parts` of the lines of `rows` rows at `col`.
-  void prefetch(int64_t row, int64_t rows, int64_t col, int part, int parts) const {
+  // Fetches part `part` of `parts` of rows [row, row + rows), columns [col, col + columns), and of their scales.
+  void prefetch(int64_t row, int64_t rows, int64_t col, int64_t columns, int part, int parts) const {
     if (!aligned_) return;
     rows = std::min(rows, weight_.rows - row);
-    for (int64_t i = rows * part / parts; i < rows * (part + 1) / parts; ++i) prefetch_line(at(row + i, col));
+    columns = std::min(columns, weight_.cols - col);
+    for (int64_t i = row + rows * part / parts; i < row + rows * (part + 1) / parts; ++i) {
+      prefetch_run(at(i, col), columns / 2);
+      prefetch_run(scales_.address(block_of(i, col)), 1);
+    }
   }
 
  private:
