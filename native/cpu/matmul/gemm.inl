@@ -1,15 +1,16 @@
 // The blocked product behind matmul, its transposed and every LoRA term of the size of x or y:
 //
-//   out [rows, columns] = scale * (sum of terms) + bias,   a term being  x [rows, depth] * panels(weight) [depth, columns]
+//   out [rows, columns] = scale * (sum of terms) + bias,  a term: x [rows, depth] * panels(weight) [depth, columns]
 //
 // The output is cut into blocks, one task each. A task holds the F32 sums of its block in its scratch, so nothing is
 // shared between tasks and no memory is taken:
 //
 //   for each term, for each slice of kPanelSteps elements of depth:
-//     left   = x[rows of the block, slice]          in place, or widened and with dropout            L2
+//     left = x[rows of the block, slice]        in place, or a copy, widened and with dropout       L2
 //     for each tile of kTileColumns columns:
-//       panel = weight[slice, tile]                 decoded once for all rows of the block             L1
-//       for each kTileRows rows: sums[tile] += left * panel                                            registers
+//       panel = weight[slice, tile]             decoded once for all rows of the block              L1
+//       for each kTileRows rows: sums[tile] += left * panel                                         registers
+//                                               meanwhile the memory of the next panel is fetched   L2
 //
 // An element of the output is summed in the order of terms and depth, however the output is cut.
 

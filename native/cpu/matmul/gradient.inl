@@ -2,9 +2,8 @@
 //
 //   out [P, Q] += left^T [P, M] * (dropout ∘ right) [M, Q]            out F32, left and right in any float format
 //
-// A row of `left` holds kTileRows neighbouring columns of the left operand, so the register tile takes it with a_row =
-// 1 and needs no transposition; a row of `right` is a row of a panel. One task owns kGradientRows x kTileColumns of
-// the output.
+// A row of `left` holds kTileRows neighbouring columns of the left operand, so the register tile takes it as it is
+// (a_row = 1); a row of `right` is a row of a panel. One task owns kGradientRows x kTileColumns of the output.
 
 constexpr int kGradientRows = 16 * kTileRows;
 

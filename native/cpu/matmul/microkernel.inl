@@ -2,12 +2,12 @@
 //
 //   c[i][j] += sum over s of a[i * a_row + s * a_step] * panel[s][j]      i < rows <= kTileRows, j < vectors * lanes
 //
-//            panel [steps][kTileColumns]           c stays in registers for all steps: rows x vectors accumulators. A step
-//            ┌────┬────┬────┬────┐                 loads one panel row and broadcasts one element of a for each row.
+//            panel [steps][kTileColumns]      c stays in registers for all steps: rows x vectors sums. A step loads
+//            ┌────┬────┬────┬────┐            one panel row and broadcasts one element of a for each row.
 //          s │ v0 │ v1 │ v2 │ v3 │
-//            └────┴────┴────┴────┘                 The strides of a serve both shapes of left operands:
-//   a   ┌─┐  ┌────┬────┬────┬────┐                   rows of a matrix (a_step = 1), and columns of one, where the sum runs
-//       │s│  │ c  │    │    │    │                   over its rows (a_row = 1).
+//            └────┴────┴────┴────┘            The strides of a serve both shapes of left operands: rows of a matrix
+//   a   ┌─┐  ┌────┬────┬────┬────┐            (a_step = 1), and columns of one, where the sum runs over its rows
+//       │s│  │ c  │    │    │    │            (a_row = 1).
 //       └─┘  └────┴────┴────┴────┘
 //
 // A Product says what an element is and how it is multiplied: F32Product here; Bf16Product takes two k at a time.

@@ -8,6 +8,7 @@
 // The two products with a weight: x * W^T, and dy * W.
 enum class Direction { kForward, kTransposed };
 
+// Any run of a row of any weight.
 class WeightRows {
  public:
   explicit WeightRows(const lk_weight& weight) : weight_(weight), scales_(weight) {
@@ -66,8 +67,8 @@ class AlignedBlocks {
   float scale_of(int64_t block) const { return scales_[block]; }
 
   // Calls f(first, last, scales) for pieces [first, last) of the columns [begin, end) of a row, in order; the scale of
-  // column k is scale_in(scales, k - first). begin is a multiple of the block size, unless all the
-  // columns lie in one block.
+  // column k is scale_in(scales, k - first). begin is a multiple of the block size, unless all the columns lie
+  // in one block.
   template <typename F>
   void for_each_scales(int64_t row, int64_t begin, int64_t end, const F& f) const {
     const int64_t block = block_of(row, begin);
