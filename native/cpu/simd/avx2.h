@@ -41,9 +41,8 @@ struct Simd {
     const U bits = _mm256_castps_si256(v);
     const U odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
     const U rounded = _mm256_add_epi32(bits, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff)));
-    const U quiet = _mm256_or_si256(bits, _mm256_set1_epi32(0x400000));
-    const U nan = _mm256_castps_si256(_mm256_cmp_ps(v, v, _CMP_UNORD_Q));
-    const U result = _mm256_srli_epi32(_mm256_blendv_epi8(rounded, quiet, nan), 16);
+    const U nan = _mm256_castps_si256(_mm256_cmp_ps(v, v, _CMP_UNORD_Q));  // all ones: see float_to_bf16
+    const U result = _mm256_srli_epi32(_mm256_or_si256(rounded, nan), 16);
     const U packed = _mm256_permute4x64_epi64(_mm256_packus_epi32(result, result), 0x08);
     _mm_storeu_si128((__m128i*)p, _mm256_castsi256_si128(packed));
   }

@@ -37,8 +37,8 @@ struct Simd {
     const U bits = _mm512_castps_si512(v);
     const U odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
     const U rounded = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
-    const U quiet = _mm512_or_si512(bits, _mm512_set1_epi32(0x400000));
-    const U result = _mm512_mask_mov_epi32(rounded, _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q), quiet);
+    const U nan = _mm512_set1_epi32(-1);  // see float_to_bf16
+    const U result = _mm512_mask_mov_epi32(rounded, _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q), nan);
     _mm256_storeu_si256((__m256i*)p, _mm512_cvtepi32_epi16(_mm512_srli_epi32(result, 16)));
   }
 
