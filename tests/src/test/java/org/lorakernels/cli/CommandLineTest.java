@@ -76,8 +76,7 @@ class CommandLineTest {
   @Test
   void quickstartReducesTheErrorOfEveryLayerAndSavesAnAdapter(@TempDir Path directory) {
     Path out = directory.resolve("adapter");
-    Run run =
-        lk("quickstart", "--model", MODEL.toString(), "--out", out.toString(), "--json");
+    Run run = lk("quickstart", "--model", MODEL.toString(), "--out", out.toString(), "--json");
     assertEquals(0, run.code, run.err);
     checkQuickstart(run.json(), 6, out);
   }
@@ -99,7 +98,8 @@ class CommandLineTest {
     for (String type : layers.names()) {
       double before = layers.object(type).number("error_before");
       double after = layers.object(type).number("error_after");
-      // NF4 in blocks of 64 loses about 9 % of normal weights; rank 16 takes back at least a tenth of it
+      // NF4 in blocks of 64 loses about 9 % of normal weights; rank 16 takes back at least a tenth
+      // of it
       assertTrue(before > 0.05 && before < 0.15, type + " " + before);
       assertTrue(after < 0.9 * before, type + ": " + before + " -> " + after);
     }
@@ -111,7 +111,8 @@ class CommandLineTest {
   @Test
   void quickstartRefusesAQuantisedCheckpoint(@TempDir Path directory) {
     Path quantized = directory.resolve("nf4");
-    assertEquals(0, lk("quantize", "--model", MODEL.toString(), "--out", quantized.toString()).code);
+    assertEquals(
+        0, lk("quantize", "--model", MODEL.toString(), "--out", quantized.toString()).code);
     Run run = lk("quickstart", "--model", quantized.toString());
     assertEquals(1, run.code);
     assertTrue(run.err.contains("quantised already"), run.err);

@@ -31,7 +31,10 @@ import org.lorakernels.ShapeMismatchException;
 import org.lorakernels.Tensor;
 import org.lorakernels.UnsupportedException;
 
-/** Bad input: the right exception, with a message that names operation, argument, expected and given. */
+/**
+ * Bad input: the right exception, with a message that names operation, argument, expected and
+ * given.
+ */
 class FaultsTest {
   private static final int N = 48;
   private static final int K = 80;
@@ -78,7 +81,8 @@ class FaultsTest {
         Tensor bias = Tensor.zeros(device, DType.F32, N + 1);
         LoraAdapter foreign = LoraAdapter.create(narrow, LoraConfig.rank(2))) {
       Class<ShapeMismatchException> mismatch = ShapeMismatchException.class;
-      fails(mismatch, () -> LoraKernels.matmul(narrow, weight), "matmul", "x", "[*, 80]", "[3, 79]");
+      fails(
+          mismatch, () -> LoraKernels.matmul(narrow, weight), "matmul", "x", "[*, 80]", "[3, 79]");
       fails(mismatch, () -> LoraKernels.matmul(x, weight, bias), "bias", "[48]", "[49]");
       fails(mismatch, () -> LoraKernels.matmul(x, weight, null, short3), "y", "[3, 48]", "[2, 48]");
       fails(mismatch, () -> LoraKernels.matmulTransposed(x, weight), "dy", "[*, 48]", "[3, 80]");
@@ -97,7 +101,8 @@ class FaultsTest {
           "3 rows",
           "[2, 48]");
       fails(mismatch, () -> LoraKernels.merge(weight, foreign), "merge", "adapter");
-      fails(mismatch, () -> LoraKernels.dequantize(weight, narrow), "dequantize", "out", "[48, 80]");
+      fails(
+          mismatch, () -> LoraKernels.dequantize(weight, narrow), "dequantize", "out", "[48, 80]");
       fails(mismatch, () -> Tensor.of(device, new float[5], 2, 3), "6 elements", "5");
       fails(mismatch, () -> x.view(7), "7", "240");
     }
@@ -221,7 +226,14 @@ class FaultsTest {
         "68 bytes",
         "64");
     fails(
-        invalid, () -> Tensor.wrap(device, direct.duplicate().order(ByteOrder.nativeOrder()).position(2), DType.F32, 4), "aligned");
+        invalid,
+        () ->
+            Tensor.wrap(
+                device,
+                direct.duplicate().order(ByteOrder.nativeOrder()).position(2),
+                DType.F32,
+                4),
+        "aligned");
     fails(ShapeMismatchException.class, () -> x.copyFrom(direct), "960", "64");
   }
 

@@ -113,7 +113,8 @@ class LifetimeTest {
       }
       assertNotNull(leak, "no report after 10 seconds of garbage collections");
       assertTrue(leak.toString().contains("never closed"), leak.toString());
-      assertEquals("leak", leak.allocatedAt().getStackTrace()[depthOf(leak, "leak")].getMethodName());
+      assertEquals(
+          "leak", leak.allocatedAt().getStackTrace()[depthOf(leak, "leak")].getMethodName());
       for (int i = 0; i < 50 && device.memory().allocatedBytes() > 0; i++) {
         TimeUnit.MILLISECONDS.sleep(20);
       }
