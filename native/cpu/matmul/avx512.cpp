@@ -24,11 +24,13 @@ constexpr int kBlockRows = 264, kBlockColumns = 128;  // sums and left operand, 
 
 #include "cpu/simd/dropout.inl"
 #include "cpu/simd/io.inl"
+#include "cpu/weight/lookup_avx512.inl"
+#include "cpu/weight/decode.inl"
 
 #include "cpu/matmul/rows.inl"
 
-#include "cpu/matmul/weight_avx512.inl"
-#include "cpu/matmul/weight_rows.inl"
+#include "cpu/matmul/transpose_avx512.inl"
+#include "cpu/matmul/weights.inl"
 
 #include "cpu/matmul/microkernel.inl"
 

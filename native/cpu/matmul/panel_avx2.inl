@@ -32,7 +32,7 @@ class FastPanels : public AlignedBlocks {
     }
     transpose_8x8(r);
     const __m256 scales = _mm256_load_ps(scale);
-    const Table16 table = Table16::scaled(code(), 1.0f);
+    const Table16 table = Table16(code(), 1.0f);
     for (int d = 0; d < 8; ++d, panel += 8 * kTileColumns) {  // nibble t of dword d is k = 8d + (t ^ 1)
       _mm256_storeu_ps(panel + 1 * kTileColumns, _mm256_mul_ps(table.at<0>(r[d]), scales));
       _mm256_storeu_ps(panel + 0 * kTileColumns, _mm256_mul_ps(table.at<4>(r[d]), scales));
@@ -49,7 +49,7 @@ class FastPanels : public AlignedBlocks {
   void build_transposed(int64_t column, int64_t depth, int length, float* panel) const {
     const uint8_t* packed = at(depth, column);
     for (int s = 0; s < length; ++s, packed += row_bytes(), panel += kTileColumns) {
-      const Table16 table = Table16::scaled(code(), scale_of(block_of(depth + s, column)));
+      const Table16 table = Table16(code(), scale_of(block_of(depth + s, column)));
       _mm256_storeu_ps(panel, table.at<0>(spread_nibbles(packed)));
       _mm256_storeu_ps(panel + 8, table.at<0>(spread_nibbles(packed + 4)));
     }

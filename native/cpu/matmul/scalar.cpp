@@ -16,13 +16,10 @@ constexpr int kBlockRows = 128, kBlockColumns = 128;
 
 #include "cpu/simd/dropout.inl"
 #include "cpu/simd/io.inl"
+#include "cpu/weight/lookup_scalar.inl"
+#include "cpu/weight/decode.inl"
 
 #include "cpu/matmul/rows.inl"
-
-inline void decode_run(const uint8_t* packed, int64_t element, int64_t count, const float* code, float scale,
-                       float* out) {
-  for (int64_t i = 0; i < count; ++i) out[i] = code[nibble_at(packed, element + i)] * scale;
-}
 
 // out[i][j] = in[j][i]
 inline void transpose_square(const float* in, int64_t in_stride, float* out, int64_t out_stride) {
@@ -31,7 +28,7 @@ inline void transpose_square(const float* in, int64_t in_stride, float* out, int
   }
 }
 
-#include "cpu/matmul/weight_rows.inl"
+#include "cpu/matmul/weights.inl"
 
 struct FastPanels {
   explicit FastPanels(const lk_weight&) {}

@@ -1,29 +1,45 @@
 // Nibbles to table entries with AVX2. See decode.inl for what the tables are.
 
+// A table of 16 floats in two registers.
+struct Table16 {
+  __m256 low, high;
+
+  explicit Table16(const float* entries) : low(_mm256_loadu_ps(entries)), high(_mm256_loadu_ps(entries + 8)) {}
+  Table16(const float* entries, float scale)
+      : low(_mm256_mul_ps(_mm256_loadu_ps(entries), _mm256_set1_ps(scale))),
+        high(_mm256_mul_ps(_mm256_loadu_ps(entries + 8), _mm256_set1_ps(scale))) {}
+
+  // Entry (index >> kShift) & 15 for each lane: three bits permute in both halves, the fourth chooses the half.
+  template <int kShift>
+  __m256 at(__m256i index) const {
+    const __m256i shifted = kShift ? _mm256_srli_epi32(index, kShift) : index;
+    const __m256 bit3 = _mm256_castsi256_ps(_mm256_slli_epi32(index, 28 - kShift));  // in the place of the sign
+    return _mm256_blendv_ps(_mm256_permutevar8x32_ps(low, shifted), _mm256_permutevar8x32_ps(high, shifted), bit3);
+  }
+};
+
+// The 8 nibbles of 4 packed bytes, in order of the elements, in the low 4 bits of 8 doublewords (what stands above is
+// ignored by the lookup).
+inline __m256i spread_nibbles(const uint8_t* packed) {
+  int32_t bytes;
+  std::memcpy(&bytes, packed, sizeof bytes);
+  return _mm256_srlv_epi32(_mm256_set1_epi32(bytes), _mm256_setr_epi32(4, 0, 12, 8, 20, 16, 28, 24));
+}
+
 // Up to one vector of elements, and what is left of a run.
 template <typename T>
 void lookup_each(const uint8_t* packed, int64_t element, int64_t count, const T* table, T* out) {
   for (int64_t i = 0; i < count; ++i) out[i] = table[nibble_at(packed, element + i)];
 }
 
-// 8 elements = 4 bytes at a time: each lane shifts its own nibble down, two permutations look it up in the halves of
-// the table, and bit 3 of the nibble chooses between them.
+// 8 elements = 4 bytes at a time.
 inline void lookup_run(const uint8_t* packed, int64_t element, int64_t count, const float* table, float* out) {
   const int64_t head = std::min(count, element & 1);
   lookup_each(packed, element, head, table, out);
   const uint8_t* bytes = packed + ((element + head) >> 1);
-  const __m256 low = _mm256_loadu_ps(table), high = _mm256_loadu_ps(table + 8);
-  const __m256i shifts = _mm256_setr_epi32(4, 0, 12, 8, 20, 16, 28, 24);
+  const Table16 entries(table);
   int64_t i = head;
-  for (; i + 8 <= count; i += 8, bytes += 4) {
-    int32_t word;
-    std::memcpy(&word, bytes, sizeof word);
-    const __m256i nibbles = _mm256_srlv_epi32(_mm256_set1_epi32(word), shifts);
-    const __m256 bit3 = _mm256_castsi256_ps(_mm256_slli_epi32(nibbles, 28));
-    const __m256 from_low = _mm256_permutevar8x32_ps(low, nibbles);
-    const __m256 from_high = _mm256_permutevar8x32_ps(high, nibbles);
-    _mm256_storeu_ps(out + i, _mm256_blendv_ps(from_low, from_high, bit3));
-  }
+  for (; i + 8 <= count; i += 8, bytes += 4) _mm256_storeu_ps(out + i, entries.at<0>(spread_nibbles(bytes)));
   lookup_each(packed, element + i, count - i, table, out + i);
 }
 

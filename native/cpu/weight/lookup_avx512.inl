@@ -1,8 +1,10 @@
 // Nibbles to table entries with AVX-512. See decode.inl for what the tables are.
 
-// Brings the nibbles of eight packed bytes, broadcast to every quadword, to the low bits of the 16 doublewords in order
-// of the elements: the even element of a byte is its high nibble. What stands above bit 3 is ignored by the lookup.
-inline __m512i spread_nibbles(uint64_t bytes) {
+// Brings the nibbles of eight packed bytes to the low bits of the 16 doublewords in order of the elements: the even
+// element of a byte is its high nibble. What stands above bit 3 is ignored by the lookup.
+inline __m512i spread_nibbles(const void* packed) {
+  uint64_t bytes;
+  std::memcpy(&bytes, packed, sizeof bytes);
   const __m512i shifts = _mm512_setr_epi32(4, 0, 12, 8, 20, 16, 28, 24, 36, 32, 44, 40, 52, 48, 60, 56);
   // multishift takes a bit position for each byte; its controls are wanted in the lowest byte of a doubleword alone.
   return _mm512_multishift_epi64_epi8(shifts, _mm512_set1_epi64(static_cast<long long>(bytes)));
@@ -14,16 +16,14 @@ inline void lookup_run(const uint8_t* packed, int64_t element, int64_t count, co
   if ((element & 1) && count > 0) out[i++] = table[packed[element >> 1] & 15];
   const uint8_t* bytes = packed + ((element + i) >> 1);
   const __m512 entries = _mm512_loadu_ps(table);
-  uint64_t chunk;
   for (; i + 16 <= count; i += 16, bytes += 8) {
-    std::memcpy(&chunk, bytes, sizeof chunk);
-    _mm512_storeu_ps(out + i, _mm512_permutexvar_ps(spread_nibbles(chunk), entries));
+    _mm512_storeu_ps(out + i, _mm512_permutexvar_ps(spread_nibbles(bytes), entries));
   }
   if (i < count) {
     const int rest = static_cast<int>(count - i);
-    chunk = 0;
-    std::memcpy(&chunk, bytes, static_cast<size_t>(rest + 1) / 2);
-    Simd::store_partial(out + i, _mm512_permutexvar_ps(spread_nibbles(chunk), entries), rest);
+    uint64_t last = 0;
+    std::memcpy(&last, bytes, static_cast<size_t>(rest + 1) / 2);
+    Simd::store_partial(out + i, _mm512_permutexvar_ps(spread_nibbles(&last), entries), rest);
   }
 }
 

@@ -1,45 +1,7 @@
-// Rows of a weight as F32, whatever its storage: dense in any float format, or 4 bits with one or two levels of
-// scales, blocks that straddle rows, and rows that start in the middle of a byte. Needs decode_run of the instruction
-// set:
-//
-//   // out[i] = code[nibble of flattened element `element + i`] * scale
-//   void decode_run(const uint8_t* packed, int64_t element, int64_t count, const float* code, float scale, float* out);
+// What the products know of a weight beyond its values (cpu/weight/decode.inl reads those).
 
 // The two products with a weight: x * W^T, and dy * W.
 enum class Direction { kForward, kTransposed };
-
-// Any run of a row of any weight.
-class WeightRows {
- public:
-  explicit WeightRows(const lk_weight& weight) : weight_(weight), scales_(weight) {
-    if (is_4bit(weight)) block_shift_ = __builtin_ctz(static_cast<unsigned>(weight.block_size));
-  }
-
-  // out[i] = W[row, col + i]
-  void read(int64_t row, int64_t col, int64_t count, float* out) const {
-    if (!is_4bit(weight_)) {
-      const int64_t offset = (row * weight_.row_stride + col) * element_bytes(weight_.dtype);
-      widen_run(at_address<const char>(weight_.data) + offset, weight_.dtype, count, out);
-      return;
-    }
-    const uint8_t* packed = at_address<const uint8_t>(weight_.data);
-    const float* code = code_book(weight_.format);
-    int64_t element = row * weight_.cols + col;
-    while (count > 0) {
-      const int64_t block = element >> block_shift_;
-      const int64_t run = std::min(count, ((block + 1) << block_shift_) - element);
-      decode_run(packed, element, run, code, scales_[block], out);
-      element += run;
-      out += run;
-      count -= run;
-    }
-  }
-
- private:
-  const lk_weight& weight_;
-  BlockScales scales_;
-  int block_shift_ = 0;
-};
 
 // A 4-bit weight whose rows are whole blocks of 64 elements or more: what the fast decoders ask for. Every 64 elements
 // from a multiple of 64 on have one scale and start at a byte.

@@ -1,33 +1,4 @@
-// Decoding 4-bit elements and transposing squares of F32, AVX-512.
-
-// The 16 nibbles of 8 packed bytes, in element order, in the low 4 bits of 16 dwords (what stands above them is not
-// cleared: a permutation of 16 entries does not look at it). Byte j holds element 2j in its high half: bit offsets 8j
-// + 4 and 8j.
-inline __m512i spread_nibbles(const uint8_t* packed) {
-  const __m512i offsets = _mm512_setr_epi32(4, 0, 12, 8, 20, 16, 28, 24, 36, 32, 44, 40, 52, 48, 60, 56);
-  uint64_t bytes;
-  std::memcpy(&bytes, packed, sizeof bytes);
-  return _mm512_multishift_epi64_epi8(offsets, _mm512_set1_epi64(static_cast<long long>(bytes)));
-}
-
-// out[i] = code[nibble of flattened element `element + i`] * scale
-inline void decode_run(const uint8_t* packed, int64_t element, int64_t count, const float* code, float scale,
-                       float* out) {
-  if (count > 0 && (element & 1)) {
-    *out++ = code[nibble_at(packed, element++)] * scale;
-    --count;
-  }
-  const uint8_t* p = packed + (element >> 1);
-  const __m512 scaled = _mm512_mul_ps(_mm512_loadu_ps(code), _mm512_set1_ps(scale));
-  for (; count >= 16; count -= 16, p += 8, out += 16) {
-    _mm512_storeu_ps(out, _mm512_permutexvar_ps(spread_nibbles(p), scaled));
-  }
-  if (count > 0) {
-    uint8_t rest[8] = {};
-    std::memcpy(rest, p, static_cast<size_t>(count + 1) / 2);
-    Simd::store_partial(out, _mm512_permutexvar_ps(spread_nibbles(rest), scaled), static_cast<int>(count));
-  }
-}
+// Transposing squares of F32, AVX-512.
 
 // 16 x 16 dwords: in place, row i becomes column i.
 inline void transpose_16x16(__m512i r[16]) {
