@@ -2,6 +2,7 @@
 // without the instruction it would be a slow library call.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 
@@ -46,8 +47,22 @@ struct Simd {
   static F max(F a, F b) {
     return map(a, b, [](float x, float y) { return x > y ? x : y; });
   }
+  static F min(F a, F b) {
+    return map(a, b, [](float x, float y) { return x < y ? x : y; });
+  }
   static F fma(F a, F b, F c) { return add(mul(a, b), c); }
+  static F round(F a) {
+    return map(a, a, [](float x, float) { return std::nearbyint(x); });
+  }
+  // a * 2^n, rounded once; n is integral, -150 ... 150
+  static F times_power_of_two(F a, F n) {
+    return map(a, n, [](float x, float exponent) {
+      const int whole = std::isnan(exponent) ? 0 : static_cast<int>(exponent), half = whole / 2;
+      return x * power_of_two(half) * power_of_two(whole - half);
+    });
+  }
   static float sum(F a) { return (a.lane[0] + a.lane[2]) + (a.lane[1] + a.lane[3]); }
+  static float largest(F a) { return std::max(std::max(a.lane[0], a.lane[2]), std::max(a.lane[1], a.lane[3])); }
 
   // 16-bit formats, kLanes elements.
   static F load_bf16(const uint16_t* p) { return each(p, bf16_to_float); }
@@ -60,6 +75,7 @@ struct Simd {
   }
 
  private:
+  static float power_of_two(int n) { return bits_float(static_cast<uint32_t>(n + 127) << 23); }
   template <typename Op>
   static F map(F a, F b, Op op) {
     F r;
