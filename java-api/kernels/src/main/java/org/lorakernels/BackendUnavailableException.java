@@ -6,7 +6,7 @@ import java.util.List;
  * A backend or a library that is not there. Every failure met on the way is kept as a suppressed
  * exception.
  */
-public class BackendUnavailableException extends LoraKernelsException {
+public final class BackendUnavailableException extends LoraKernelsException {
   private static final long serialVersionUID = 1L;
 
   /**

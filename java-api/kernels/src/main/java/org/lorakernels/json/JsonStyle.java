@@ -55,9 +55,9 @@ public enum JsonStyle {
 
   private void write(JsonValue value, int depth, StringBuilder out) {
     if (value instanceof JsonObject object) {
-      writeObject(object, depth, out);
+      writeMembers(object, depth, out);
     } else if (value instanceof JsonArray array) {
-      writeArray(array, depth, out);
+      writeItems(array, depth, out);
     } else if (value instanceof JsonString string) {
       writeString(string.value(), out);
     } else {
@@ -65,7 +65,7 @@ public enum JsonStyle {
     }
   }
 
-  private void writeObject(JsonObject object, int depth, StringBuilder out) {
+  private void writeMembers(JsonObject object, int depth, StringBuilder out) {
     List<Map.Entry<String, JsonValue>> members = new ArrayList<>(object.members().entrySet());
     if (sorted) {
       members.sort(Map.Entry.comparingByKey(BY_CODE_POINT));
@@ -86,7 +86,7 @@ public enum JsonStyle {
     out.append('}');
   }
 
-  private void writeArray(JsonArray array, int depth, StringBuilder out) {
+  private void writeItems(JsonArray array, int depth, StringBuilder out) {
     out.append('[');
     Iterator<JsonValue> rest = array.iterator();
     while (rest.hasNext()) {
