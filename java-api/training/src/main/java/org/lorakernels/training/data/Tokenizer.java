@@ -1,5 +1,7 @@
 package org.lorakernels.training.data;
 
+import java.util.Map;
+
 /**
  * Text to token ids and back, as the tokenizer of a checkpoint defines it. Thread-safe. Nothing is
  * ever truncated or padded.
@@ -52,6 +54,12 @@ public interface Tokenizer extends AutoCloseable {
 
   /** The id of the token that pads; null where there is none. */
   Integer padId();
+
+  /**
+   * The texts of the special tokens by their names in transformers ({@code bos_token}, {@code
+   * eos_token}, {@code pad_token}, {@code unk_token}, ...): what a chat template sees.
+   */
+  Map<String, String> specialTokens();
 
   /** Whether the tokenizer's own rule puts BOS before a text. */
   boolean addsBos();
