@@ -48,6 +48,8 @@ class TokenizerTest {
   void bosIsThereOnceWhoeverWroteIt() {
     try (Tokenizer tokenizer = TestTokenizers.open()) {
       assertArrayEquals(new int[] {BOS, HELLO}, tokenizer.encode("<|bos|>hello", true));
+      assertArrayEquals(new int[] {BOS, HELLO}, tokenizer.encodePrompt("<|bos|>hello"));
+      assertArrayEquals(new int[] {BOS}, tokenizer.encodePrompt(""));
     }
   }
 
@@ -69,6 +71,7 @@ class TokenizerTest {
         original.replaceFirst("\\{", "{\"add_bos_token\": false, \"add_eos_token\": true,"));
     try (Tokenizer tokenizer = Tokenizers.load(directory)) {
       assertArrayEquals(new int[] {HELLO, EOS}, tokenizer.encode("hello", true));
+      assertArrayEquals(new int[] {HELLO}, tokenizer.encodePrompt("hello"));
       assertFalse(tokenizer.addsBos());
     }
     Files.writeString(config, "{\"add_bos_token\": true}");

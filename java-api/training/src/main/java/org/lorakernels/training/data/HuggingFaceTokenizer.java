@@ -104,16 +104,27 @@ final class HuggingFaceTokenizer implements Tokenizer {
   }
 
   @Override
+  public int[] encodePrompt(String text) {
+    int[] plain = encodeRaw(text, false).ids();
+    int[] first = before(plain);
+    int[] ids = Arrays.copyOf(first, first.length + plain.length);
+    System.arraycopy(plain, 0, ids, first.length, plain.length);
+    return ids;
+  }
+
+  /** The prefix, unless the text was written with it. */
+  private int[] before(int[] ids) {
+    return prefix.length > 0 && ids.length > 0 && ids[0] == prefix[0] ? new int[0] : prefix;
+  }
+
+  @Override
   public Encoding encodeWithSpans(String text, boolean addSpecialTokens) {
     Encoding plain = encodeRaw(text, false);
     if (!addSpecialTokens) {
       return plain;
     }
-    int[] first = prefix;
     int[] ids = plain.ids();
-    if (prefix.length > 0 && ids.length > 0 && ids[0] == prefix[0]) {
-      first = new int[0];
-    }
+    int[] first = before(ids);
     int length = first.length + ids.length + suffix.length;
     int[] all = Arrays.copyOf(first, length);
     int[] starts = new int[length];

@@ -28,6 +28,15 @@ public interface Tokenizer extends AutoCloseable {
   Encoding encodeWithSpans(String text, boolean addSpecialTokens);
 
   /**
+   * The ids of a text that is to be continued: with what the tokenizer's own rule puts before a
+   * text (BOS), without what it puts after one (EOS).
+   *
+   * @param text any text; one that already begins with the text of BOS does not get a second one
+   * @return the ids, [tokens]; empty for an empty text where the rule puts nothing before it
+   */
+  int[] encodePrompt(String text);
+
+  /**
    * The text of ids, special tokens included and written as they are in the vocabulary.
    *
    * @param ids ids below {@link #vocabularySize()}
