@@ -19,7 +19,7 @@ import org.lorakernels.safetensors.AtomicFile;
  * A directory that appears complete or not at all: filled under a temporary name beside its final
  * one and renamed by {@link #commit}. {@link #close} without a commit removes it.
  */
-final class AtomicDirectory implements AutoCloseable {
+public final class AtomicDirectory implements AutoCloseable {
   private final Path target;
   private final Path temporary;
   private final boolean overwrite;
@@ -32,7 +32,7 @@ final class AtomicDirectory implements AutoCloseable {
    * @param overwrite whether a directory with files in it may be replaced
    * @throws CheckpointException if it may not be replaced, or nothing can be written there
    */
-  AtomicDirectory(Path target, boolean overwrite) {
+  public AtomicDirectory(Path target, boolean overwrite) {
     this.target = target.toAbsolutePath().normalize();
     this.overwrite = overwrite;
     this.temporary = beside("tmp");
@@ -74,12 +74,12 @@ final class AtomicDirectory implements AutoCloseable {
   }
 
   /** Where to put the files. */
-  Path path() {
+  public Path path() {
     return temporary;
   }
 
   /** Copies the content of a file into the directory; its permissions stay behind. */
-  void copy(Path source) {
+  public void copy(Path source) {
     Path copy = temporary.resolve(source.getFileName());
     try (FileChannel channel =
         FileChannel.open(copy, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
@@ -91,7 +91,7 @@ final class AtomicDirectory implements AutoCloseable {
   }
 
   /** Gives the directory its name, in place of one that had it. */
-  void commit() {
+  public void commit() {
     AtomicFile.forceDirectory(temporary);
     Path old = null;
     try {
@@ -137,7 +137,8 @@ final class AtomicDirectory implements AutoCloseable {
     }
   }
 
-  private static void delete(Path directory) throws IOException {
+  /** Removes a directory and all that is in it; links are removed, not followed. */
+  public static void delete(Path directory) throws IOException {
     Files.walkFileTree(
         directory,
         new SimpleFileVisitor<>() {
