@@ -1,0 +1,2 @@
+/** Learning rates over the steps of a run. */
+package org.lorakernels.training.schedule;
