@@ -1,0 +1,2 @@
+/** The metrics of a run, as JSON lines and as a plot. */
+package org.lorakernels.training.metrics;
