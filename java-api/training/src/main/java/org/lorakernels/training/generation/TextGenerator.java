@@ -1,0 +1,155 @@
+package org.lorakernels.training.generation;
+
+import java.util.Arrays;
+import java.util.BitSet;
+import java.util.Set;
+import java.util.function.IntFunction;
+import org.lorakernels.InvalidArgumentException;
+import org.lorakernels.training.data.Tokenizer;
+
+/** Continues texts. */
+public final class TextGenerator {
+  private final IntFunction<DecoderSession> sessions;
+  private final int contextLength;
+  private final Set<Integer> endIds;
+  private final Tokenizer tokenizer;
+
+  /**
+   * A generator over any decoder.
+   *
+   * @param sessions makes a session for that many tokens
+   * @param contextLength the most tokens of a sequence
+   * @param endIds ids that end a sequence
+   * @param tokenizer may be null: ids only
+   */
+  TextGenerator(
+      IntFunction<DecoderSession> sessions,
+      int contextLength,
+      Set<Integer> endIds,
+      Tokenizer tokenizer) {
+    this.sessions = sessions;
+    this.contextLength = contextLength;
+    this.endIds = Set.copyOf(endIds);
+    this.tokenizer = tokenizer;
+  }
+
+  /**
+   * Continues token ids.
+   *
+   * @param prompt [tokens], at least one and fewer than the model's context holds
+   * @param config how to choose, and when to end
+   * @param listener gets the text while it is made
+   * @return the continuation
+   * @throws InvalidArgumentException if the prompt is empty or too long, or there are stop strings
+   *     but no tokenizer
+   */
+  public Generation generate(int[] prompt, GenerationConfig config, GenerationListener listener) {
+    check(prompt, config);
+    int capacity = (int) Math.min(contextLength, (long) prompt.length + config.maxNewTokens());
+    try (DecoderSession session = sessions.apply(capacity)) {
+      return new Run(session, prompt, config, listener).run(capacity);
+    }
+  }
+
+  private void check(int[] prompt, GenerationConfig config) {
+    if (prompt.length == 0) {
+      throw new InvalidArgumentException(
+          "generate: the prompt must have a token at least, but is empty, and the tokenizer adds no"
+              + " BOS; give a prompt");
+    }
+    if (prompt.length >= contextLength) {
+      throw new InvalidArgumentException(
+          "generate: the prompt must be shorter than the model's context of "
+              + contextLength
+              + " tokens, but has "
+              + prompt.length
+              + "; shorten it");
+    }
+    if (tokenizer == null && !config.stopStrings().isEmpty()) {
+      throw new InvalidArgumentException(
+          "generate: stop strings need a tokenizer, but the model has none; use end ids");
+    }
+  }
+
+  /** One continuation under way. */
+  private final class Run {
+    private final DecoderSession session;
+    private final int[] prompt;
+    private final GenerationConfig config;
+    private final GenerationListener listener;
+    private final Sampler sampler;
+    private final BitSet occurred = new BitSet();
+    private final Set<Integer> ends;
+    private final TextStream stream;
+    private final StopStrings stops;
+    private final StringBuilder text = new StringBuilder();
+    private int[] ids = new int[16];
+    private int count;
+
+    Run(
+        DecoderSession session,
+        int[] prompt,
+        GenerationConfig config,
+        GenerationListener listener) {
+      this.session = session;
+      this.prompt = prompt;
+      this.config = config;
+      this.listener = listener;
+      this.sampler = new Sampler(config.sampling());
+      this.ends = config.endIds() == null ? endIds : config.endIds();
+      this.stream = tokenizer == null ? null : new TextStream(tokenizer, prompt);
+      this.stops = new StopStrings(config.stopStrings());
+      Arrays.stream(prompt).forEach(occurred::set);
+    }
+
+    Generation run(int capacity) {
+      long start = System.nanoTime();
+      float[] logits = session.append(prompt);
+      long prompted = System.nanoTime();
+      FinishReason reason;
+      while ((reason = add(sampler.next(logits, occurred), capacity)) == null) {
+        logits = session.append(new int[] {ids[count - 1]});
+      }
+      if (stream != null) {
+        give(stops.append(stream.finish()) + stops.finish());
+      }
+      return new Generation(
+          prompt.clone(),
+          Arrays.copyOf(ids, count),
+          stream == null ? null : text.toString(),
+          reason,
+          prompted - start,
+          System.nanoTime() - prompted);
+    }
+
+    /** Takes a chosen token; the reason to end with it, or null. */
+    private FinishReason add(int id, int capacity) {
+      ids = count == ids.length ? Arrays.copyOf(ids, 2 * count) : ids;
+      ids[count++] = id;
+      occurred.set(id);
+      if (ends.contains(id)) {
+        return FinishReason.END_OF_SEQUENCE;
+      }
+      if (stream != null) {
+        give(stops.append(stream.append(id)));
+      }
+      if (stops.found()) {
+        return FinishReason.STOP_STRING;
+      }
+      if (count == config.maxNewTokens()) {
+        return FinishReason.MAX_NEW_TOKENS;
+      }
+      if (prompt.length + count == capacity) {
+        return FinishReason.CONTEXT_FULL;
+      }
+      return listener.cancelled() ? FinishReason.CANCELLED : null;
+    }
+
+    private void give(String piece) {
+      if (!piece.isEmpty()) {
+        text.append(piece);
+        listener.text(piece);
+      }
+    }
+  }
+}
