@@ -1,0 +1,111 @@
+package org.lorakernels.training.evaluation;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import org.lorakernels.InvalidArgumentException;
+import org.lorakernels.training.data.Tokenizer;
+
+/**
+ * Turns a question into sequences of tokens, one for each choice.
+ *
+ * <p>Context, delimiter and choice are encoded as one text, since the tokens of two texts are not
+ * the tokens of their sum; what is scored is the tokens after those that the context alone begins
+ * with as well (lm-evaluation-harness: {@code encode(context +
+ * continuation)[len(encode(context)):]}). A token that lies across the boundary is scored.
+ *
+ * <p>BOS comes before the text by the tokenizer's own rule. The first scored token must follow
+ * something: where there is neither BOS nor a context, BOS, or EOS where the tokenizer has no BOS,
+ * is put before the text, as lm-evaluation-harness does.
+ *
+ * <p>A sequence that is too long loses the first tokens of its context; BOS stays.
+ */
+final class ChoiceEncoder {
+  private final Tokenizer tokenizer;
+  private final int maxLength;
+  private final int[] bos;
+  private int truncated;
+
+  /**
+   * An encoder.
+   *
+   * @param tokenizer the model's
+   * @param maxLength the most tokens of a sequence, 2 or more
+   */
+  ChoiceEncoder(Tokenizer tokenizer, int maxLength) {
+    this.tokenizer = tokenizer;
+    this.maxLength = maxLength;
+    this.bos = tokenizer.encodePrompt("");
+  }
+
+  /**
+   * A choice after its context.
+   *
+   * @param ids [tokens]
+   * @param from index of the first scored token, 1 or more and less than the number of tokens
+   */
+  record Choice(int[] ids, int from) {}
+
+  /** How many sequences lost a part of their context so far. */
+  int truncated() {
+    return truncated;
+  }
+
+  /**
+   * The sequences of a question, in the order of its choices.
+   *
+   * @throws InvalidArgumentException if a choice has no token of its own or is too long by itself
+   */
+  List<Choice> encode(Question question) {
+    int[] context = tokenizer.encodePrompt(question.context());
+    List<Choice> choices = new ArrayList<>(question.choices().size());
+    for (String text : question.choices()) {
+      int[] ids = tokenizer.encodePrompt(question.context() + question.delimiter() + text);
+      int mismatch = Arrays.mismatch(context, ids);
+      if (mismatch < 0 || mismatch == ids.length) {
+        throw new InvalidArgumentException("the choice \"" + text + "\" has no tokens of its own");
+      }
+      choices.add(fit(mismatch > 0 ? new Choice(ids, mismatch) : afterStart(ids), text));
+    }
+    return choices;
+  }
+
+  /** With a token before the first. */
+  private Choice afterStart(int[] ids) {
+    Integer start = tokenizer.bosId() != null ? tokenizer.bosId() : tokenizer.eosId();
+    if (start == null) {
+      throw new InvalidArgumentException(
+          "the first token of a choice without context must follow BOS or EOS, but the tokenizer has"
+              + " neither");
+    }
+    int[] extended = new int[ids.length + 1];
+    extended[0] = start;
+    System.arraycopy(ids, 0, extended, 1, ids.length);
+    return new Choice(extended, 1);
+  }
+
+  private Choice fit(Choice choice, String text) {
+    int excess = choice.ids.length - maxLength;
+    if (excess <= 0) {
+      return choice;
+    }
+    int scored = choice.ids.length - choice.from;
+    if (scored >= maxLength) {
+      throw new InvalidArgumentException(
+          "a choice must be shorter than the context of "
+              + maxLength
+              + " tokens, but has "
+              + scored
+              + ": \""
+              + text
+              + "\"");
+    }
+    truncated++;
+    boolean startsWithBos = Arrays.mismatch(bos, choice.ids) == bos.length;
+    int kept = startsWithBos ? Math.min(bos.length, choice.from - excess) : 0;
+    int[] ids = new int[maxLength];
+    System.arraycopy(choice.ids, 0, ids, 0, kept);
+    System.arraycopy(choice.ids, kept + excess, ids, kept, maxLength - kept);
+    return new Choice(ids, choice.from - excess);
+  }
+}
