@@ -6,6 +6,7 @@
 #pragma once
 
 #include "lora_kernels.h"
+#include "lora_kernels_merge.h"
 
 namespace lk {
 
@@ -29,6 +30,20 @@ struct KernelTable {
   void (*merge)(Device&, const lk_weight& weight, const lk_lora& lora, float sign, const lk_tensor& out);
   void (*merge_quantized)(Device&, const lk_weight& weight, const lk_lora& lora, float sign, lk_weight& out);
   void (*adamw_step)(Device&, const lk_adamw_config& config, const lk_adamw_param* parameters, int64_t count);
+
+  // lora_kernels_merge.h
+  void (*combine_linear)(Device&, const lk_tensor* inputs, const float* weights, int64_t count, const lk_tensor& out);
+  void (*combine_elected)(Device&, const lk_tensor* inputs, const float* weights, int64_t count, int32_t election,
+                          const lk_tensor& out);
+  void (*keep_ranked)(Device&, const lk_tensor& x, int64_t skip, int64_t keep, const lk_tensor& out);
+  // mask may be null
+  void (*keep_random)(Device&, const lk_tensor& x, const lk_tensor* mask, float density, uint64_t seed, uint64_t step,
+                      const lk_tensor& out);
+  void (*keep_by_magnitude)(Device&, const lk_tensor& x, float density, float epsilon, uint64_t seed, uint64_t step,
+                            const lk_tensor& out);
+  void (*opposing_signs)(Device&, const lk_tensor* inputs, const float* weights, int64_t count, int64_t& opposing,
+                         int64_t& nonzero);
+  double (*dot)(Device&, const lk_tensor& a, const lk_tensor& b);
 };
 
 }  // namespace lk

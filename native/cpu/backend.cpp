@@ -20,6 +20,7 @@ KernelTable build(Isa isa) {
   install_matmul_scalar(t);
   install_merge_scalar(t);
   install_adamw_scalar(t);
+  install_combine_scalar(t);
   if (isa >= Isa::kAvx2) {
     t.name = "avx2";
     install_quantize_avx2(t);
@@ -27,6 +28,7 @@ KernelTable build(Isa isa) {
     install_matmul_avx2(t);
     install_merge_avx2(t);
     install_adamw_avx2(t);
+    install_combine_avx2(t);
   }
   if (isa >= Isa::kAvx512) {
     t.name = "avx512";
@@ -35,6 +37,7 @@ KernelTable build(Isa isa) {
     install_matmul_avx512(t);
     install_merge_avx512(t);
     install_adamw_avx512(t);
+    install_combine_avx512(t);
   }
   if (isa >= Isa::kAvx512Bf16) {
     t.name = "avx512bf16";

@@ -14,7 +14,7 @@ namespace lk::cpu {
 enum class Isa { kScalar, kAvx2, kAvx512, kAvx512Bf16 };
 
 // Quantise, dequantise (folder quantize/), convert and dropout (elementwise/), matmul and LoRA (matmul/), merge (merge/),
-// AdamW (adamw/).
+// AdamW (adamw/), reductions over several tensors (combine/).
 void install_quantize_scalar(KernelTable&);
 void install_quantize_avx2(KernelTable&);
 void install_quantize_avx512(KernelTable&);
@@ -31,6 +31,9 @@ void install_merge_avx512(KernelTable&);
 void install_adamw_scalar(KernelTable&);
 void install_adamw_avx2(KernelTable&);
 void install_adamw_avx512(KernelTable&);
+void install_combine_scalar(KernelTable&);
+void install_combine_avx2(KernelTable&);
+void install_combine_avx512(KernelTable&);
 
 // AVX2 means AVX2, FMA and F16C. AVX-512 means F, BW, DQ, VL and VBMI (Ice Lake, Zen 4 and later); with BF16 the dot
 // product on top of it (Cooper Lake with VBMI, Sapphire Rapids, Zen 4).
