@@ -1,11 +1,6 @@
 package org.lorakernels;
 
-import static org.bytedeco.openblas.global.openblas_nolapack.CblasNoTrans;
-import static org.bytedeco.openblas.global.openblas_nolapack.CblasRowMajor;
-import static org.bytedeco.openblas.global.openblas_nolapack.CblasTrans;
-
-import org.bytedeco.javacpp.Loader;
-import org.bytedeco.openblas.global.openblas_nolapack;
+import static org.lorakernels.Blas.gemm;
 
 /**
  * The honest baseline of the fused operations, with the same arguments and results: dequantise the
@@ -16,50 +11,9 @@ import org.bytedeco.openblas.global.openblas_nolapack;
 final class UnfusedPath {
   private UnfusedPath() {}
 
-  /** Loads OpenBLAS once and keeps the reason of a failure. */
-  private static final class Blas {
-    static final BackendUnavailableException FAILURE = load();
-
-    private static BackendUnavailableException load() {
-      try {
-        Loader.load(openblas_nolapack.class);
-        return null;
-      } catch (Exception | LinkageError failure) {
-        return unavailable(failure);
-      }
-    }
-  }
-
-  private static BackendUnavailableException unavailable(Throwable failure) {
-    java.util.List<Throwable> causes = NativeLibrary.causes(failure);
-    return new BackendUnavailableException(
-        "OpenBLAS is not on the class path: "
-            + causes.get(causes.size() - 1)
-            + "; add org.bytedeco:openblas and the same with the classifier "
-            + Loader.getPlatform(),
-        causes);
-  }
-
-  private static void ensureBlas(String operation, Device device) {
-    if (device.backend() != Backend.CPU) {
-      throw new UnsupportedException(operation + ": needs a CPU device, but is on " + device);
-    }
-    BackendUnavailableException failure;
-    try {
-      failure = Blas.FAILURE;
-    } catch (LinkageError missing) { // the presets' classes themselves are absent
-      failure = unavailable(missing);
-    }
-    if (failure != null) {
-      throw new BackendUnavailableException(
-          operation + ": " + failure.getMessage(), java.util.List.of(failure.getSuppressed()));
-    }
-    openblas_nolapack.blas_set_num_threads(LoraKernels.numThreads());
-  }
-
   /** y = x Wᵀ + bias + scaling (D∘x) Aᵀ Bᵀ. */
   static void forward(Tensor x, Weight weight, Tensor bias, LoraAdapter adapter, Tensor y) {
-    ensureBlas("unfusedForward", x.device());
+    Blas.ensure("unfusedForward", x.device());
     if (y.elementCount() == 0) {
       return;
     }
@@ -85,7 +39,7 @@ final class UnfusedPath {
    * dB += scaling dyᵀ S; dA += dSᵀ (D∘x); dx = dy W + D∘(dS A); S = (D∘x) Aᵀ, dS = scaling dy B.
    */
   static void backward(Tensor x, Tensor dy, Weight weight, LoraAdapter adapter, Tensor dx) {
-    ensureBlas("unfusedBackward", x.device());
+    Blas.ensure("unfusedBackward", x.device());
     if (x.elementCount() == 0 || dy.elementCount() == 0) {
       if (dx != null) {
         dx.fill(0f);
@@ -112,38 +66,6 @@ final class UnfusedPath {
       LoraKernels.dropout(branch, adapter, branch);
       gemm(false, false, 1f, dy32, w32, 1f, branch);
       LoraKernels.convert(branch, dx);
-    }
-  }
-
-  /** c [m, n] = alpha op(a) op(b) + beta c, all F32. */
-  private static void gemm(
-      boolean transposeA,
-      boolean transposeB,
-      float alpha,
-      Tensor a,
-      Tensor b,
-      float beta,
-      Tensor c) {
-    long k = transposeA ? a.rows() : a.cols();
-    NativeOwner.acquireAll("BLAS", a, b, c, null, null);
-    try {
-      openblas_nolapack.cblas_sgemm(
-          CblasRowMajor,
-          transposeA ? CblasTrans : CblasNoTrans,
-          transposeB ? CblasTrans : CblasNoTrans,
-          Math.toIntExact(c.rows()),
-          Math.toIntExact(c.cols()),
-          Math.toIntExact(k),
-          alpha,
-          a.asFloatPointer(),
-          Math.toIntExact(a.rowStride()),
-          b.asFloatPointer(),
-          Math.toIntExact(b.rowStride()),
-          beta,
-          c.asFloatPointer(),
-          Math.toIntExact(c.rowStride()));
-    } finally {
-      NativeOwner.releaseAll(a, b, c, null, null);
     }
   }
 

@@ -41,6 +41,14 @@ public record GoldenCase(Map<String, Object> fields) {
     return ((List<?>) required(name)).stream().map(Double.class::cast).toList();
   }
 
+  public List<String> texts(String name) {
+    return ((List<?>) required(name)).stream().map(String.class::cast).toList();
+  }
+
+  public boolean has(String name) {
+    return fields.containsKey(name);
+  }
+
   private Object required(String name) {
     Object value = fields.get(name);
     if (value == null)

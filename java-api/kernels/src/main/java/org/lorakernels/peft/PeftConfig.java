@@ -5,17 +5,21 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Collection;
+import java.util.LinkedHashSet;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeSet;
 import java.util.regex.Pattern;
 import java.util.regex.PatternSyntaxException;
+import java.util.stream.Collectors;
 import org.lorakernels.CheckpointException;
 import org.lorakernels.InvalidArgumentException;
 import org.lorakernels.LoraAdapter;
 import org.lorakernels.LoraConfig;
 import org.lorakernels.json.JsonArray;
 import org.lorakernels.json.JsonException;
+import org.lorakernels.json.JsonNull;
 import org.lorakernels.json.JsonNumber;
 import org.lorakernels.json.JsonObject;
 import org.lorakernels.json.JsonReader;
@@ -36,6 +40,7 @@ public final class PeftConfig {
   private static final String ALPHA_PATTERN = "alpha_pattern";
   private static final String BASE_MODEL = "base_model_name_or_path";
   private static final String DROPOUT = "lora_dropout";
+  private static final String LAYERS = "layers_to_transform";
   private static final String RANK = "r";
   private static final String RANK_PATTERN = "rank_pattern";
   private static final String RS_LORA = "use_rslora";
@@ -107,6 +112,60 @@ public final class PeftConfig {
     PeftConfig config = of(first, targets);
     config.json.put(RANK_PATTERN, ranks).put(ALPHA_PATTERN, alphas);
     return config;
+  }
+
+  /**
+   * The configuration of one adapter that combines several, as PEFT's add_weighted_adapter leaves
+   * it: that of the first, with the given rank, a scaling of 1 (lora_alpha = rank), no patterns,
+   * and the target modules of all.
+   *
+   * @param configs of the combined adapters; at least one
+   * @param modules the full names of the modules that are adapted
+   * @param rank of every module
+   * @throws InvalidArgumentException if some name their target modules and others give a pattern
+   */
+  public static PeftConfig combining(
+      List<PeftConfig> configs, Collection<String> modules, int rank) {
+    JsonObject json = configs.get(0).json();
+    json.put(RANK, rank).put(ALPHA, rank).put(RS_LORA, false);
+    json.put(RANK_PATTERN, new JsonObject()).put(ALPHA_PATTERN, new JsonObject());
+    boolean sameLayers =
+        configs.stream().map(config -> String.valueOf(config.json.get(LAYERS))).distinct().count()
+            == 1;
+    if (sameLayers) {
+      json.put(TARGETS, combinedTargets(configs));
+    } else { // PEFT has one list of layers for all targets: name every module instead
+      json.put(LAYERS, JsonNull.NULL).put(TARGETS, JsonArray.ofStrings(new TreeSet<>(modules)));
+    }
+    return new PeftConfig(json);
+  }
+
+  private static JsonValue combinedTargets(List<PeftConfig> configs) {
+    TreeSet<String> names = new TreeSet<>();
+    LinkedHashSet<String> patterns = new LinkedHashSet<>();
+    for (PeftConfig config : configs) {
+      JsonValue targets = config.json.get(TARGETS);
+      if (targets instanceof JsonString pattern) {
+        patterns.add(pattern.value());
+      } else if (targets instanceof JsonArray list) {
+        names.addAll(list.strings());
+      }
+    }
+    if (!names.isEmpty() && !patterns.isEmpty()) {
+      throw new InvalidArgumentException(
+          "PeftConfig.combining: the adapters must all list their target_modules or all give a"
+              + " pattern, but there are "
+              + names
+              + " and "
+              + patterns);
+    }
+    if (patterns.isEmpty()) {
+      return JsonArray.ofStrings(names);
+    }
+    return new JsonString(
+        patterns.size() == 1
+            ? patterns.iterator().next()
+            : patterns.stream().map(p -> "(" + p + ")").collect(Collectors.joining("|")));
   }
 
   /** Python writes 16 for an alpha that was given as an integer. */

@@ -7,11 +7,15 @@ import org.bytedeco.javacpp.tools.InfoMap;
 import org.bytedeco.javacpp.tools.InfoMapper;
 
 /**
- * Tells JavaCPP how to turn {@code lora_kernels.h} into Java. The C ABI is plain enough that there
- * is next to nothing to say.
+ * Tells JavaCPP how to turn the headers of the C ABI into Java. The C ABI is plain enough that
+ * there is next to nothing to say.
  */
 @Properties(
-    value = @Platform(value = "linux-x86_64", include = "lora_kernels.h", link = "lora_kernels"),
+    value =
+        @Platform(
+            value = "linux-x86_64",
+            include = {"lora_kernels.h", "lora_kernels_merge.h"},
+            link = "lora_kernels"),
     target = "org.lorakernels.bindings",
     global = "org.lorakernels.bindings.global.native_kernels")
 public class LoraKernelsPreset implements InfoMapper {

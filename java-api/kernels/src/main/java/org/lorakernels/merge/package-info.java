@@ -1,0 +1,11 @@
+/**
+ * Combining LoRA adapters and merging them into models.
+ *
+ * <ul>
+ *   <li>{@link org.lorakernels.merge.AdapterCombiner}: several adapters into one, by PEFT's methods
+ *       and with PEFT's semantics ({@link org.lorakernels.merge.CombineMethod}).
+ *   <li>{@link org.lorakernels.merge.TensorCombiner}: the same methods on plain tensors.
+ *   <li>{@link org.lorakernels.merge.SignConflicts}: how much adapters oppose one another.
+ * </ul>
+ */
+package org.lorakernels.merge;
