@@ -46,15 +46,16 @@ class DependencyRuleTest {
             "org.lorakernels.safetensors..",
             "org.lorakernels.huggingface..",
             "org.lorakernels.peft..",
+            "org.lorakernels.merge..",
             "org.lorakernels.cli..")
         .check(classes);
   }
 
   @Test
-  void onlyTheUnfusedPathKnowsOpenBlas() {
+  void onlyOneClassKnowsOpenBlas() {
     noClasses()
         .that()
-        .haveNameNotMatching("org\\.lorakernels\\.UnfusedPath.*")
+        .haveNameNotMatching("org\\.lorakernels\\.Blas.*")
         .should()
         .dependOnClassesThat()
         .resideInAPackage("org.bytedeco.openblas..")
