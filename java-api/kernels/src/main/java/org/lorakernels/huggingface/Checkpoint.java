@@ -70,8 +70,12 @@ public final class Checkpoint implements AutoCloseable {
     }
   }
 
-  /** The content of {@code config.json} in {@code directory}. */
-  static JsonObject readConfig(Path directory) {
+  /**
+   * The content of {@code config.json} in {@code directory}.
+   *
+   * @throws CheckpointException if it is missing or malformed
+   */
+  public static JsonObject readConfig(Path directory) {
     Path path = directory.resolve(CONFIG);
     if (!Files.isRegularFile(path)) {
       throw new CheckpointException(

@@ -3,12 +3,11 @@ package org.lorakernels.peft;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Arrays;
 import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.Set;
 import org.lorakernels.CheckpointException;
-import org.lorakernels.DType;
 import org.lorakernels.Device;
 import org.lorakernels.InvalidArgumentException;
 import org.lorakernels.LoraAdapter;
@@ -16,10 +15,7 @@ import org.lorakernels.LoraConfig;
 import org.lorakernels.ShapeMismatchException;
 import org.lorakernels.Tensor;
 import org.lorakernels.Weight;
-import org.lorakernels.json.JsonException;
-import org.lorakernels.safetensors.SafetensorsFile;
 import org.lorakernels.safetensors.SafetensorsWriter;
-import org.lorakernels.safetensors.TensorInfo;
 
 /**
  * The LoRA adapters of a model, by the modules that they adapt. Owns the adapters: closing it
@@ -32,18 +28,31 @@ public final class PeftAdapter implements AutoCloseable {
   /** The name of the file with the tensors. */
   public static final String FILE = "adapter_model.safetensors";
 
-  private static final String PREFIX = "base_model.model.";
-  private static final String A = ".lora_A.weight";
-  private static final String B = ".lora_B.weight";
+  /** What follows a module in the name of its magnitudes, of DoRA. */
+  public static final String MAGNITUDE = ".lora_magnitude_vector";
+
+  static final String PREFIX = "base_model.model.";
+  static final String A = ".lora_A.weight";
+  static final String B = ".lora_B.weight";
+
+  /** alpha is written in decimal, and may have to stand for alpha / sqrt(rank). */
+  private static final float SCALING_TOLERANCE = 1e-6f;
 
   private final Path directory;
   private final PeftConfig config;
   private final Map<String, LoraAdapter> modules;
+  private final Map<String, Tensor> magnitudes;
 
-  private PeftAdapter(Path directory, PeftConfig config, Map<String, LoraAdapter> modules) {
+  /** Takes over the adapters and the magnitudes. */
+  PeftAdapter(
+      Path directory,
+      PeftConfig config,
+      Map<String, LoraAdapter> modules,
+      Map<String, Tensor> magnitudes) {
     this.directory = directory;
     this.config = config;
     this.modules = modules;
+    this.magnitudes = magnitudes;
   }
 
   // ---- loading
@@ -59,152 +68,16 @@ public final class PeftAdapter implements AutoCloseable {
    */
   public static PeftAdapter load(Device device, Path directory) {
     PeftConfig config = PeftConfig.read(directory);
-    requireTensors(directory);
-    Map<String, LoraAdapter> modules = new LinkedHashMap<>();
-    try (SafetensorsFile file = SafetensorsFile.open(directory.resolve(FILE))) {
-      for (String name : file.names()) {
-        requireKnown(file, name);
-        if (name.endsWith(A)) {
-          String module = name.substring(PREFIX.length(), name.length() - A.length());
-          LoraConfig lora = hyperparameters(file, config, module).seed(modules.size());
-          modules.put(module, loadModule(device, file, module, lora));
-        }
-      }
-      return new PeftAdapter(directory, config, modules);
-    } catch (RuntimeException e) {
-      modules.values().forEach(LoraAdapter::close);
-      throw e;
-    }
+    config.requirePlain(directory);
+    return new PeftAdapterReader(device, directory, config).read();
   }
 
-  private static void requireTensors(Path directory) {
-    if (Files.isRegularFile(directory.resolve(FILE))) {
-      return;
-    }
-    boolean pickled = Files.exists(directory.resolve("adapter_model.bin"));
-    throw new CheckpointException(
-        directory,
-        "adapter: expected "
-            + FILE
-            + ", but there is none"
-            + (pickled
-                ? "; adapter_model.bin is not read: convert it in Python with"
-                    + " safetensors.torch.save_file(torch.load(\"adapter_model.bin\"), \""
-                    + FILE
-                    + "\")"
-                : ""));
-  }
-
-  /** Refuses every tensor that is not half of a LoRA adapter with its other half. */
-  private static void requireKnown(SafetensorsFile file, String name) {
-    boolean a = name.endsWith(A);
-    if (!name.startsWith(PREFIX) || !(a || name.endsWith(B))) {
-      throw new CheckpointException(
-          file.path(),
-          "adapter: tensors must be named "
-              + PREFIX
-              + "MODULE"
-              + A
-              + " or "
-              + B
-              + ", but there is \""
-              + name
-              + "\""
-              + reason(name)
-              + "; merge the adapter into its model in PEFT, or train one without it");
-    }
-    String other = a ? replaceEnd(name, A, B) : replaceEnd(name, B, A);
-    if (!file.contains(other)) {
-      throw new CheckpointException(
-          file.path(),
-          "adapter: \""
-              + name
-              + "\" needs \""
-              + other
-              + "\", which is missing; save the adapter again");
-    }
-  }
-
-  private static String reason(String name) {
-    if (name.contains("lora_embedding_")) {
-      return ", of an adapted embedding";
-    }
-    if (name.contains("lora_magnitude_vector")) {
-      return ", of DoRA";
-    }
-    return name.endsWith(".bias") ? ", a bias" : "";
-  }
-
-  private static String replaceEnd(String name, String end, String replacement) {
-    return name.substring(0, name.length() - end.length()) + replacement;
-  }
-
-  private static LoraConfig hyperparameters(
-      SafetensorsFile file, PeftConfig config, String module) {
-    LoraConfig lora;
-    try {
-      lora = config.lora(module);
-    } catch (JsonException e) {
-      throw new CheckpointException(
-          file.path().resolveSibling(PeftConfig.FILE),
-          "adapter: " + module + ": " + e.getMessage(),
-          e);
-    }
-    TensorInfo a = file.info(PREFIX + module + A);
-    TensorInfo b = file.info(PREFIX + module + B);
-    if (a.shape().length != 2 || b.shape().length != 2) {
-      throw new CheckpointException(
-          file.path(),
-          "adapter: "
-              + module
-              + ": A and B must be matrices, but are "
-              + a.spec()
-              + " and "
-              + b.spec());
-    }
-    if (a.shape()[0] != lora.rank() || b.shape()[1] != lora.rank()) {
-      throw new CheckpointException(
-          file.path(),
-          "adapter: "
-              + module
-              + ": the rank in "
-              + PeftConfig.FILE
-              + " is "
-              + lora.rank()
-              + ", so A must be ["
-              + lora.rank()
-              + ", in] and B [out, "
-              + lora.rank()
-              + "], but they are "
-              + Arrays.toString(a.shape())
-              + " and "
-              + Arrays.toString(b.shape()));
-    }
-    if (a.dtype() != b.dtype() || a.dtype().dtype().filter(DType::isFloat).isEmpty()) {
-      throw new CheckpointException(
-          file.path(),
-          "adapter: "
-              + module
-              + ": A and B must both be F32, BF16 or F16, but are "
-              + a.dtype()
-              + " and "
-              + b.dtype());
-    }
-    return lora.dtype(a.dtype().dtype().get());
-  }
-
-  private static LoraAdapter loadModule(
-      Device device, SafetensorsFile file, String module, LoraConfig lora) {
-    try (Tensor mappedA = file.tensor(device, PREFIX + module + A);
-        Tensor mappedB = file.tensor(device, PREFIX + module + B)) {
-      Tensor a = mappedA.copy();
-      try {
-        return LoraAdapter.of(lora, a, mappedB.copy());
-      } catch (RuntimeException e) {
-        a.close();
-        throw e;
-      }
-    }
+  /**
+   * The same, but DoRA is loaded too: what it adds to a weight is not scaling * B * A then, but
+   * depends on {@link #magnitudes}.
+   */
+  public static PeftAdapter loadWithMagnitudes(Device device, Path directory) {
+    return new PeftAdapterReader(device, directory, PeftConfig.read(directory)).read();
   }
 
   // ---- saving
@@ -220,7 +93,31 @@ public final class PeftAdapter implements AutoCloseable {
    * @throws CheckpointException if the files cannot be written; old files of a name stay
    */
   public static void save(Path directory, PeftConfig config, Map<String, LoraAdapter> modules) {
+    save(directory, config, modules, Map.of());
+  }
+
+  /**
+   * {@link #save(Path, PeftConfig, Map)}, of DoRA.
+   *
+   * @param magnitudes F32 [out features] of every module where the configuration says DoRA,
+   *     otherwise empty; not closed
+   */
+  public static void save(
+      Path directory,
+      PeftConfig config,
+      Map<String, LoraAdapter> modules,
+      Map<String, Tensor> magnitudes) {
+    if (!magnitudes.keySet().equals(config.dora() ? modules.keySet() : Set.of())) {
+      throw new InvalidArgumentException(
+          "PeftAdapter.save: there must be magnitudes of "
+              + (config.dora() ? "every module" : "no module")
+              + " (use_dora of the configuration is "
+              + config.dora()
+              + "), but there are of "
+              + magnitudes.keySet());
+    }
     Map<String, Tensor> tensors = new LinkedHashMap<>();
+    magnitudes.forEach((module, tensor) -> tensors.put(PREFIX + module + MAGNITUDE, tensor));
     modules.forEach(
         (module, adapter) -> {
           requireDescribed(config, module, adapter);
@@ -246,9 +143,9 @@ public final class PeftAdapter implements AutoCloseable {
     }
     LoraConfig described = config.lora(module);
     LoraConfig actual = adapter.config();
+    float scaling = actual.scaling();
     if (described.rank() != actual.rank()
-        || described.alpha() != actual.alpha()
-        || described.rsLora() != actual.rsLora()) {
+        || Math.abs(described.scaling() - scaling) > SCALING_TOLERANCE * Math.abs(scaling)) {
       throw new InvalidArgumentException(
           "PeftAdapter.save: the configuration must describe the adapter of "
               + module
@@ -262,7 +159,7 @@ public final class PeftAdapter implements AutoCloseable {
 
   /** Saves these adapters; see {@link #save(Path, PeftConfig, Map)}. */
   public void save(Path target) {
-    save(target, config, modules);
+    save(target, config, modules, magnitudes);
   }
 
   // ---- using
@@ -275,6 +172,11 @@ public final class PeftAdapter implements AutoCloseable {
   /** The adapters by module, in the file's order; read-only, owned by this object. */
   public Map<String, LoraAdapter> modules() {
     return Collections.unmodifiableMap(modules);
+  }
+
+  /** DoRA's magnitudes, F32 [out features], by module; empty without DoRA. Owned by this object. */
+  public Map<String, Tensor> magnitudes() {
+    return Collections.unmodifiableMap(magnitudes);
   }
 
   /**
@@ -325,5 +227,6 @@ public final class PeftAdapter implements AutoCloseable {
   @Override
   public void close() {
     modules.values().forEach(LoraAdapter::close);
+    magnitudes.values().forEach(Tensor::close);
   }
 }

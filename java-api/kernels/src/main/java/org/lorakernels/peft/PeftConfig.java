@@ -5,14 +5,18 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Collection;
+import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalInt;
+import java.util.Set;
 import java.util.TreeSet;
 import java.util.regex.Pattern;
 import java.util.regex.PatternSyntaxException;
 import java.util.stream.Collectors;
+import java.util.stream.LongStream;
 import org.lorakernels.CheckpointException;
 import org.lorakernels.InvalidArgumentException;
 import org.lorakernels.LoraAdapter;
@@ -39,6 +43,7 @@ public final class PeftConfig {
   private static final String ALPHA = "lora_alpha";
   private static final String ALPHA_PATTERN = "alpha_pattern";
   private static final String BASE_MODEL = "base_model_name_or_path";
+  private static final String DORA = "use_dora";
   private static final String DROPOUT = "lora_dropout";
   private static final String LAYERS = "layers_to_transform";
   private static final String RANK = "r";
@@ -85,13 +90,36 @@ public final class PeftConfig {
     if (adapters.isEmpty()) {
       throw new InvalidArgumentException("PeftConfig.describing: needs at least one adapter");
     }
-    LoraConfig first = adapters.values().iterator().next().config();
-    TreeSet<String> targets = new TreeSet<>();
+    Map<String, LoraConfig> loras = new LinkedHashMap<>();
+    adapters.forEach((module, adapter) -> loras.put(module, adapter.config()));
+    return describing(loras, lastParts(loras.keySet()));
+  }
+
+  /**
+   * The configuration that makes PEFT adapt these modules of a model and no others: by the last
+   * parts of their names and their layers where that says it, otherwise by their full names.
+   *
+   * @param loras the hyperparameters of each adapted module; at least one
+   * @param linears all modules of the model that PEFT could adapt
+   * @throws InvalidArgumentException if they differ in dropout or rsLoRA, which PEFT cannot express
+   */
+  public static PeftConfig describing(Map<String, LoraConfig> loras, Collection<String> linears) {
+    TargetModules targets = TargetModules.of(loras.keySet(), linears);
+    PeftConfig config = describing(loras, targets.names());
+    if (!targets.layers().isEmpty()) {
+      JsonArray layers = new JsonArray();
+      targets.layers().forEach(layer -> layers.add(JsonNumber.of((long) layer)));
+      config.json.put(LAYERS, layers);
+    }
+    return config;
+  }
+
+  private static PeftConfig describing(Map<String, LoraConfig> loras, Set<String> targets) {
+    LoraConfig first = loras.values().iterator().next();
     JsonObject ranks = new JsonObject();
     JsonObject alphas = new JsonObject();
-    adapters.forEach(
-        (module, adapter) -> {
-          LoraConfig lora = adapter.config();
+    loras.forEach(
+        (module, lora) -> {
           if (lora.dropout() != first.dropout() || lora.rsLora() != first.rsLora()) {
             throw new InvalidArgumentException(
                 "PeftConfig.describing: all adapters must have the same dropout and rsLoRA ("
@@ -101,7 +129,6 @@ public final class PeftConfig {
                     + " has "
                     + lora);
           }
-          targets.add(module.substring(module.lastIndexOf('.') + 1));
           if (lora.rank() != first.rank()) {
             ranks.put(module, lora.rank());
           }
@@ -168,6 +195,10 @@ public final class PeftConfig {
             : patterns.stream().map(p -> "(" + p + ")").collect(Collectors.joining("|")));
   }
 
+  private static Set<String> lastParts(Collection<String> modules) {
+    return modules.stream().map(TargetModules::lastPart).collect(Collectors.toSet());
+  }
+
   /** Python writes 16 for an alpha that was given as an integer. */
   private static JsonNumber number(float value) {
     return value == Math.rint(value) ? JsonNumber.of((long) value) : fraction(value);
@@ -208,12 +239,22 @@ public final class PeftConfig {
     }
   }
 
+  /** Throws a {@link CheckpointException} if this is DoRA. */
+  void requirePlain(Path directory) {
+    try {
+      SupportedVariant.requirePlain(json);
+    } catch (JsonException e) {
+      throw new CheckpointException(directory.resolve(FILE), "adapter: " + e.getMessage(), e);
+    }
+  }
+
   private void validate() {
     SupportedVariant.require(json);
     rank();
     alpha();
     dropout();
     rsLora();
+    dora();
     pattern(RANK_PATTERN);
     pattern(ALPHA_PATTERN);
     if (json.get(TARGETS) instanceof JsonArray names) {
@@ -233,6 +274,11 @@ public final class PeftConfig {
   /** The same with the name or path of the model that is adapted. */
   public PeftConfig withBaseModel(String nameOrPath) {
     return new PeftConfig(json().put(BASE_MODEL, nameOrPath));
+  }
+
+  /** The same for adapters with trained magnitudes: DoRA, Liu et al. 2024, arXiv:2402.09353. */
+  public PeftConfig withDora(boolean on) {
+    return new PeftConfig(json().put(DORA, on));
   }
 
   /** The same for another task, for example {@code CAUSAL_LM}, which is the default. */
@@ -272,6 +318,11 @@ public final class PeftConfig {
     return json.findBool(RS_LORA).orElse(false);
   }
 
+  /** Whether magnitudes are trained too (DoRA). */
+  public boolean dora() {
+    return json.findBool(DORA).orElse(false);
+  }
+
   /** The model that is adapted, if it is named. */
   public Optional<String> baseModel() {
     return json.findString(BASE_MODEL);
@@ -307,7 +358,21 @@ public final class PeftConfig {
     }
     return targets instanceof JsonArray names
         && names.strings().stream()
-            .anyMatch(name -> module.equals(name) || module.endsWith("." + name));
+            .anyMatch(
+                name ->
+                    module.equals(name) || module.endsWith("." + name) && inChosenLayer(module));
+  }
+
+  /** {@code layers_to_transform} is a number or a list of numbers; without it all layers count. */
+  private boolean inChosenLayer(String module) {
+    JsonValue layers = json.get(LAYERS);
+    OptionalInt layer = TargetModules.layer(module);
+    if (layers == null || layers == JsonNull.NULL) {
+      return true;
+    }
+    long[] chosen =
+        layers instanceof JsonArray list ? list.longs() : new long[] {json.integer(LAYERS)};
+    return layer.isPresent() && LongStream.of(chosen).anyMatch(l -> l == layer.getAsInt());
   }
 
   private static int rank(String name, long rank) {

@@ -9,7 +9,7 @@ import org.lorakernels.json.JsonString;
 import org.lorakernels.json.JsonValue;
 
 /**
- * Tells plain LoRA from its variants: the members of {@code adapter_config.json} whose values
+ * Tells LoRA and DoRA from other variants: the members of {@code adapter_config.json} whose values
  * change what is computed, and the values that this library computes.
  */
 final class SupportedVariant {
@@ -19,7 +19,6 @@ final class SupportedVariant {
   /** Must be false, null, empty or absent. */
   private static final List<String> OFF =
       List.of(
-          "use_dora",
           "fan_in_fan_out",
           "lora_bias",
           "use_qalora",
@@ -50,6 +49,11 @@ final class SupportedVariant {
               + "\" changes the base weights, which this library does not do; convert the adapter"
               + " in PEFT (path_initial_model_for_weight_conversion)");
     }
+  }
+
+  /** Throws a {@link JsonException} if the adapter is DoRA. */
+  static void requirePlain(JsonObject json) {
+    requireOff(json, "use_dora");
   }
 
   private static void requireText(JsonObject json, String name, String expected) {
