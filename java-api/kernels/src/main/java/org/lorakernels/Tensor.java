@@ -18,6 +18,15 @@ import org.lorakernels.bindings.lk_weight;
  * released when the last of them is closed. Tensors are not synchronised.
  */
 public final class Tensor extends NativeOwner implements Weight {
+  private static final int STAGING_FLOATS = 1 << 16;
+
+  /** Between arrays and devices; kept, since direct memory is freed long after its last use. */
+  private static final ThreadLocal<ByteBuffer> STAGING =
+      ThreadLocal.withInitial(
+          () ->
+              ByteBuffer.allocateDirect(STAGING_FLOATS * Float.BYTES)
+                  .order(ByteOrder.nativeOrder()));
+
   private final Memory memory;
   private final DType dtype;
   private final long[] shape;
@@ -352,10 +361,9 @@ public final class Tensor extends NativeOwner implements Weight {
 
   /** Between a contiguous F32 tensor and an array, in pieces through a direct buffer. */
   private void transferFloats(float[] values, boolean toDevice) {
-    int piece = Math.min(values.length, 1 << 16);
-    ByteBuffer buffer = ByteBuffer.allocateDirect(piece * 4).order(ByteOrder.nativeOrder());
-    for (int done = 0; done < values.length; done += piece) {
-      int count = Math.min(piece, values.length - done);
+    ByteBuffer buffer = STAGING.get();
+    for (int done = 0; done < values.length; done += STAGING_FLOATS) {
+      int count = Math.min(STAGING_FLOATS, values.length - done);
       buffer.clear().limit(count * 4);
       if (toDevice) {
         buffer.asFloatBuffer().put(values, done, count);
@@ -445,14 +453,34 @@ public final class Tensor extends NativeOwner implements Weight {
 
   /** Sets every element. */
   public void fill(float value) {
-    float[] row = new float[(int) Math.min(cols, 1 << 16)];
-    Arrays.fill(row, value);
-    for (long r = 0; r < rows; r++) {
-      for (long c = 0; c < cols; c += row.length) {
-        long count = Math.min(row.length, cols - c);
-        try (Tensor part = share("fill", r * rowStride + c, new long[] {count}, count)) {
-          part.copyFrom(count == row.length ? row : Arrays.copyOf(row, (int) count));
+    long runs = isContiguous() ? 1 : rows;
+    long length = isContiguous() ? elementCount() : cols;
+    if (dtype == DType.F32) {
+      fillFloats(value, runs, length);
+      return;
+    }
+    float[] piece = new float[(int) Math.min(length, STAGING_FLOATS)];
+    Arrays.fill(piece, value);
+    for (long run = 0; run < runs; run++) {
+      for (long done = 0; done < length; done += piece.length) {
+        long count = Math.min(piece.length, length - done);
+        try (Tensor part = share("fill", run * rowStride + done, new long[] {count}, count)) {
+          part.copyFrom(count == piece.length ? piece : Arrays.copyOf(piece, (int) count));
         }
+      }
+    }
+  }
+
+  private void fillFloats(float value, long runs, long length) {
+    ByteBuffer buffer = STAGING.get().clear();
+    int piece = (int) Math.min(length, STAGING_FLOATS);
+    for (int i = 0; i < piece; i++) {
+      buffer.putFloat(i * Float.BYTES, value);
+    }
+    for (long run = 0; run < runs; run++) {
+      for (long done = 0; done < length; done += piece) {
+        buffer.clear().limit((int) Math.min(piece, length - done) * Float.BYTES);
+        transfer("fill", buffer, (run * rowStride + done) * Float.BYTES, true);
       }
     }
   }
