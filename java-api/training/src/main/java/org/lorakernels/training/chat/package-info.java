@@ -1,0 +1,2 @@
+/** Chat: the template of a model, and whether it fits the tokenizer and the conversations. */
+package org.lorakernels.training.chat;
