@@ -1,36 +1,16 @@
 // The operations: validate -> dispatch through the device's kernel table. Empty work ends here, so that kernels see sizes of at
 // least 1; the one exception is K = 0, a sum over nothing, where y is the bias or zero (fill_rows).
+#include "api/fill.h"
 #include "api/guard.h"
 #include "api/validate.h"
 #include "common/format4.h"
 
 using lk::api::Check;
-using lk::api::dtype_bytes;
+using lk::api::empty;
+using lk::api::fill_rows;
 using lk::api::guard;
 
 namespace {
-
-bool empty(const lk_tensor& t) {
-  return t.rows == 0 || t.cols == 0;
-}
-
-// Every row of y = bias, or zeros where it is null.
-void fill_rows(lk_device& device, const lk_tensor* bias, const lk_tensor& y) {
-  static const float kZeros[1024] = {};
-  const int64_t step = bias ? y.cols : static_cast<int64_t>(sizeof kZeros / sizeof *kZeros);
-  for (int64_t row = 0; row < y.rows; ++row) {
-    for (int64_t col = 0; col < y.cols; col += step) {
-      lk_tensor out = y;
-      out.data += static_cast<lk_address>((row * y.row_stride + col) * dtype_bytes(y.dtype));
-      out.rows = 1;
-      out.cols = y.cols - col < step ? y.cols - col : step;
-      lk_tensor zeros = out;
-      zeros.data = static_cast<lk_address>(reinterpret_cast<uintptr_t>(kZeros));
-      zeros.dtype = LK_F32;
-      device.kernels->convert(device, bias ? *bias : zeros, out);
-    }
-  }
-}
 
 void check_forward(const Check& check, const lk_device* device, const lk_tensor* x, const lk_weight* weight,
                    const lk_tensor* bias, const lk_tensor* y) {

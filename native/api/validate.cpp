@@ -1,5 +1,7 @@
 #include "api/validate.h"
 
+#include <cmath>
+
 #include "api/guard.h"
 #include "common/error.h"
 #include "common/format4.h"
@@ -75,18 +77,29 @@ void check_address(const char* operation, const char* argument, lk_address addre
   }
 }
 
+// Sizes, row stride and address; the dtype is known.
 void check_strided(const char* operation, const char* argument, int64_t rows, int64_t cols, int64_t row_stride,
                    int32_t dtype, lk_address data) {
   check_size(operation, argument, rows, cols);
-  if (!is_float(dtype)) {
-    fail(LK_INVALID_ARGUMENT, "%s: %s must be F32, BF16 or F16, but is %s", operation, argument, dtype_name(dtype));
-  }
   if (rows == 0 || cols == 0) return;
   if (row_stride < cols || (rows > 1 && row_stride > kMaxElements / rows)) {
     fail(LK_INVALID_ARGUMENT, "%s: %s must have a row stride of at least its %lld columns, but it is %lld", operation,
          argument, ll(cols), ll(row_stride));
   }
   check_address(operation, argument, data, dtype_bytes(dtype));
+}
+
+void check_float(const char* operation, const char* argument, int32_t dtype) {
+  if (is_float(dtype)) return;
+  fail(LK_INVALID_ARGUMENT, "%s: %s must be F32, BF16 or F16, but is %s", operation, argument, dtype_name(dtype));
+}
+
+void check_tensor_of(const char* operation, const char* argument, const lk_tensor& t, lk_dtype dtype) {
+  if (t.dtype != dtype) {
+    fail(LK_INVALID_ARGUMENT, "%s: %s must be %s, but is %s", operation, argument, dtype_name(dtype),
+         dtype_name(t.dtype));
+  }
+  check_strided(operation, argument, t.rows, t.cols, t.row_stride, t.dtype, t.data);
 }
 
 }  // namespace
@@ -114,13 +127,30 @@ void Check::device(const lk_device* device) const {
 
 void Check::tensor(const lk_tensor* t, const char* argument) const {
   not_null(t, argument);
+  check_float(operation_, argument, t->dtype);
   check_strided(operation_, argument, t->rows, t->cols, t->row_stride, t->dtype, t->data);
+}
+
+void Check::f32(const lk_tensor* t, const char* argument) const {
+  not_null(t, argument);
+  check_tensor_of(operation_, argument, *t, LK_F32);
+}
+
+void Check::int32(const lk_tensor* t, const char* argument) const {
+  not_null(t, argument);
+  check_tensor_of(operation_, argument, *t, LK_I32);
 }
 
 void Check::shape(const lk_tensor& t, const char* argument, int64_t rows, int64_t cols, const char* reason) const {
   if (t.rows == rows && t.cols == cols) return;
   fail(LK_SHAPE_MISMATCH, "%s: %s must be [%lld, %lld] (%s), but is [%lld, %lld]", operation_, argument, ll(rows),
        ll(cols), reason, ll(t.rows), ll(t.cols));
+}
+
+void Check::same_shape(const lk_tensor& t, const char* argument, const lk_tensor& like, const char* like_name) const {
+  if (t.rows == like.rows && t.cols == like.cols) return;
+  fail(LK_SHAPE_MISMATCH, "%s: %s must be [%lld, %lld] (the shape of %s), but is [%lld, %lld]", operation_, argument,
+       ll(like.rows), ll(like.cols), like_name, ll(t.rows), ll(t.cols));
 }
 
 void Check::same_dtype(const lk_tensor& a, const char* name_a, const lk_tensor& b, const char* name_b) const {
@@ -139,6 +169,7 @@ void Check::weight(const lk_weight* w, const char* argument) const {
     fail(LK_INVALID_ARGUMENT, "%s: %s must have format LK_DENSE, LK_NF4 or LK_FP4, but has %d", operation_, argument,
          w->format);
   }
+  check_float(operation_, argument, w->dtype);
   check_strided(operation_, argument, w->rows, w->cols, w->row_stride, w->dtype, w->data);
 }
 
@@ -214,6 +245,40 @@ void Check::gradients(const lk_lora& lora) const {
   };
   gradient(lora.grad_a, "lora.grad_a", lora.a, "shape of lora.a");
   gradient(lora.grad_b, "lora.grad_b", lora.b, "shape of lora.b");
+}
+
+void Check::values(const lk_device& device, const lk_tensor& t, const char* argument, int64_t begin,
+                   int64_t end) const {
+  if (device.backend != LK_BACKEND_CPU) return;
+  const int32_t* row = at_address<const int32_t>(t.data);
+  for (int64_t r = 0; r < t.rows; ++r, row += t.row_stride) {
+    for (int64_t c = 0; c < t.cols; ++c) {
+      if (row[c] >= begin && row[c] < end) continue;
+      fail(LK_INVALID_ARGUMENT, "%s: %s must be in [%lld, %lld), but element [%lld, %lld] is %d", operation_, argument,
+           ll(begin), ll(end), ll(r), ll(c), row[c]);
+    }
+  }
+}
+
+void Check::at_least(const char* argument, int64_t value, int64_t least) const {
+  if (value >= least) return;
+  fail(LK_INVALID_ARGUMENT, "%s: %s must be at least %lld, but is %lld", operation_, argument, ll(least), ll(value));
+}
+
+void Check::finite(const char* argument, float value) const {
+  if (std::isfinite(value)) return;
+  fail(LK_INVALID_ARGUMENT, "%s: %s must be finite, but is %g", operation_, argument, static_cast<double>(value));
+}
+
+void Check::not_implemented(const lk_device& device) const {
+  fail(LK_UNSUPPORTED, "%s: the backend of this device (%s) does not have this operation; use a CPU device", operation_,
+       device.kernels->name);
+}
+
+void Check::disjoint_or_same(const lk_tensor& out, const char* out_name, const lk_tensor& in,
+                             const char* in_name) const {
+  if (out.data == in.data && out.dtype == in.dtype && out.row_stride == in.row_stride) return;
+  disjoint(out, out_name, in, in_name);
 }
 
 void Check::disjoint(const lk_tensor& out, const char* out_name, const lk_tensor& in, const char* in_name) const {

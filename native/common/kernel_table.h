@@ -7,10 +7,52 @@
 
 #include "lora_kernels.h"
 #include "lora_kernels_merge.h"
+#include "lora_kernels_transformer.h"
 
 namespace lk {
 
 struct Device;
+
+// The entries of lora_kernels_transformer.h. One that a backend lacks is null, and the API answers LK_UNSUPPORTED. What
+// stands in I32 tensors (ids, positions, labels, sequences) is validated by the API on the CPU alone, where it can be read;
+// entries of other backends check it themselves.
+struct TransformerKernels {
+  // Elementwise entries may work in place, see the header.
+  void (*add)(Device&, const lk_tensor& a, const lk_tensor& b, const lk_tensor& out);
+  void (*scale)(Device&, const lk_tensor& x, float factor, const lk_tensor& out);
+  void (*softcap)(Device&, const lk_tensor& x, float cap, const lk_tensor& out);
+  void (*glu)(Device&, int32_t activation, const lk_tensor& gate, const lk_tensor& up, const lk_tensor& out);
+  void (*glu_backward)(Device&, int32_t activation, const lk_tensor& gate, const lk_tensor& up, const lk_tensor& dout,
+                       const lk_tensor& dgate, const lk_tensor& dup);
+  // inverse_rms may be null
+  void (*rms_norm)(Device&, const lk_tensor& x, const lk_tensor& weight, float weight_offset, float epsilon,
+                   const lk_tensor& y, const lk_tensor* inverse_rms);
+  // dx or dweight may be null
+  void (*rms_norm_backward)(Device&, const lk_tensor& x, const lk_tensor& dy, const lk_tensor& weight,
+                            float weight_offset, const lk_tensor& inverse_rms, bool accumulate, const lk_tensor* dx,
+                            const lk_tensor* dweight);
+  void (*rope)(Device&, const lk_tensor& x, int64_t head_dim, const lk_tensor& position_ids, const lk_tensor& cos,
+               const lk_tensor& sin, int32_t direction);
+  // log_sum_exp may be null
+  void (*attention_forward)(Device&, const lk_attention& attention, const lk_tensor& y, const lk_tensor* log_sum_exp);
+  void (*attention_backward)(Device&, const lk_attention& attention, const lk_tensor& y, const lk_tensor& dy,
+                             const lk_tensor& log_sum_exp, const lk_tensor& dq, const lk_tensor& dk,
+                             const lk_tensor& dv);
+  void (*embedding)(Device&, const lk_tensor& ids, const lk_tensor& table, float scale, const lk_tensor& out);
+  void (*embedding_backward)(Device&, const lk_tensor& ids, const lk_tensor& dy, float scale, const lk_tensor& dtable);
+  // weights, dx, dweight and predictions may have data 0
+  void (*linear_cross_entropy)(Device&, const lk_cross_entropy& arguments);
+  void (*weight_gradient)(Device&, const lk_tensor& x, const lk_tensor& dy, const lk_tensor& dweight);
+  // b may be null
+  void (*column_sums)(Device&, const lk_tensor& a, const lk_tensor* b, const lk_tensor& out);
+  // bias may be null
+  void (*scale_columns)(Device&, const lk_tensor& x, const lk_tensor& factors, const lk_tensor* bias,
+                        const lk_tensor& out);
+  // lora may be null
+  void (*row_norms)(Device&, const lk_weight& weight, const lk_lora* lora, const lk_tensor& out);
+  // tensors may be empty
+  void (*sums_of_squares)(Device&, const lk_tensor* tensors, int64_t count, double* sums);
+};
 
 struct KernelTable {
   const char* name;  // "scalar", "avx2", ...
@@ -44,6 +86,8 @@ struct KernelTable {
   void (*opposing_signs)(Device&, const lk_tensor* inputs, const float* weights, int64_t count, int64_t& opposing,
                          int64_t& nonzero);
   double (*dot)(Device&, const lk_tensor& a, const lk_tensor& b);
+
+  TransformerKernels transformer;
 };
 
 }  // namespace lk

@@ -21,6 +21,11 @@ KernelTable build(Isa isa) {
   install_merge_scalar(t);
   install_adamw_scalar(t);
   install_combine_scalar(t);
+  install_glu_scalar(t);
+  install_norm_scalar(t);
+  install_rope_scalar(t);
+  install_embedding_scalar(t);
+  install_reduce_scalar(t);
   if (isa >= Isa::kAvx2) {
     t.name = "avx2";
     install_quantize_avx2(t);
@@ -29,6 +34,11 @@ KernelTable build(Isa isa) {
     install_merge_avx2(t);
     install_adamw_avx2(t);
     install_combine_avx2(t);
+    install_glu_avx2(t);
+    install_norm_avx2(t);
+    install_rope_avx2(t);
+    install_embedding_avx2(t);
+    install_reduce_avx2(t);
   }
   if (isa >= Isa::kAvx512) {
     t.name = "avx512";
@@ -38,6 +48,11 @@ KernelTable build(Isa isa) {
     install_merge_avx512(t);
     install_adamw_avx512(t);
     install_combine_avx512(t);
+    install_glu_avx512(t);
+    install_norm_avx512(t);
+    install_rope_avx512(t);
+    install_embedding_avx512(t);
+    install_reduce_avx512(t);
   }
   if (isa >= Isa::kAvx512Bf16) {
     t.name = "avx512bf16";

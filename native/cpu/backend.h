@@ -13,8 +13,10 @@ namespace lk::cpu {
 
 enum class Isa { kScalar, kAvx2, kAvx512, kAvx512Bf16 };
 
-// Quantise, dequantise (folder quantize/), convert and dropout (elementwise/), matmul and LoRA (matmul/), merge (merge/),
-// AdamW (adamw/), reductions over several tensors (combine/).
+// Quantise, dequantise (folder quantize/), convert, dropout, sums and products of elements (elementwise/), matmul, LoRA and
+// gradients of dense weights (matmul/), merge and norms of merged rows (merge/), AdamW (adamw/), gated activations (glu/),
+// RMS norm (norm/), rotary embedding (rope/), token embedding (embedding/), sums over rows and elements (reduce/),
+// combinations of several tensors (combine/).
 void install_quantize_scalar(KernelTable&);
 void install_quantize_avx2(KernelTable&);
 void install_quantize_avx512(KernelTable&);
@@ -34,6 +36,21 @@ void install_adamw_avx512(KernelTable&);
 void install_combine_scalar(KernelTable&);
 void install_combine_avx2(KernelTable&);
 void install_combine_avx512(KernelTable&);
+void install_glu_scalar(KernelTable&);
+void install_glu_avx2(KernelTable&);
+void install_glu_avx512(KernelTable&);
+void install_norm_scalar(KernelTable&);
+void install_norm_avx2(KernelTable&);
+void install_norm_avx512(KernelTable&);
+void install_rope_scalar(KernelTable&);
+void install_rope_avx2(KernelTable&);
+void install_rope_avx512(KernelTable&);
+void install_embedding_scalar(KernelTable&);
+void install_embedding_avx2(KernelTable&);
+void install_embedding_avx512(KernelTable&);
+void install_reduce_scalar(KernelTable&);
+void install_reduce_avx2(KernelTable&);
+void install_reduce_avx512(KernelTable&);
 
 // AVX2 means AVX2, FMA and F16C. AVX-512 means F, BW, DQ, VL and VBMI (Ice Lake, Zen 4 and later); with BF16 the dot
 // product on top of it (Cooper Lake with VBMI, Sapphire Rapids, Zen 4).

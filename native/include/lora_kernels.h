@@ -1,4 +1,4 @@
-/* lora_kernels.h: the C ABI of LoraKernels, and the only header that Java sees.
+/* lora_kernels.h: the C ABI of LoraKernels. Java sees the lora_kernels*.h headers of this folder, and no others.
  *
  * Conventions, true for every function unless it says otherwise:
  *
@@ -32,7 +32,7 @@ extern "C" {
 #endif
 
 /* Raised by one whenever a struct, an enum value or the meaning of a function here changes. */
-#define LK_ABI_VERSION 1
+#define LK_ABI_VERSION 2
 
 typedef enum lk_status {
   LK_OK = 0,

@@ -68,7 +68,9 @@ LK_API lk_status lk_rope(lk_device* device, const lk_tensor* x, int64_t head_dim
  *
  * sequences I32 [count, 4]: {first query row, queries, first key row, keys} of each sequence, queries <= keys. Query i
  * of a sequence stands at position keys - queries + i and sees the keys at positions <= its own; with window > 0, only
- * the last `window` of those, its own included. Rows of q that belong to no sequence get nothing written. */
+ * the last `window` of those, its own included. Sequences stand in the order of their query rows, which do not overlap;
+ * forward may share key rows between them, backward may not (there, key rows are in order too). Rows that belong to no
+ * sequence get nothing written. */
 typedef struct lk_attention {
   lk_tensor q;             /* [query rows, heads * head_dim] */
   lk_tensor k, v;          /* [key rows, kv_heads * head_dim] */

@@ -65,6 +65,7 @@ void install_matmul_avx2(KernelTable& table) {
   table.matmul_transposed = avx2::matmul_transposed;
   table.lora_forward = avx2::lora_forward;
   table.lora_backward = avx2::lora_backward;
+  table.transformer.weight_gradient = avx2::weight_gradient;
 }
 
 }  // namespace lk::cpu

@@ -69,6 +69,7 @@ void install_matmul_avx512(KernelTable& table) {
   table.matmul_transposed = avx512::matmul_transposed;
   table.lora_forward = avx512::lora_forward;
   table.lora_backward = avx512::lora_backward;
+  table.transformer.weight_gradient = avx512::weight_gradient;
 }
 
 }  // namespace lk::cpu

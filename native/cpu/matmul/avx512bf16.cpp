@@ -77,6 +77,7 @@ void install_matmul_avx512bf16(KernelTable& table) {
   table.matmul_transposed = avx512bf16::matmul_transposed;
   table.lora_forward = avx512bf16::lora_forward;
   table.lora_backward = avx512bf16::lora_backward;
+  table.transformer.weight_gradient = avx512bf16::weight_gradient;
 }
 
 }  // namespace lk::cpu

@@ -137,3 +137,7 @@ void lora_backward(Device& device, const lk_tensor& x, const lk_tensor& dy, cons
     if (dx) backward_input(dy_part, weight, ds, lora.a, dropout, rows_of(*dx, row, rows));
   }
 }
+
+void weight_gradient(Device&, const lk_tensor& x, const lk_tensor& dy, const lk_tensor& dweight) {
+  add_token_product(dy, x, {}, dweight);
+}

@@ -1,11 +1,6 @@
 // Rows of dense matrices as F32: every operand is widened on the way in (with its dropout), every result is rounded
 // once on the way out. Needs cpu/simd/io.inl and cpu/simd/dropout.inl.
 
-// Address of element (row, col).
-inline char* element_at(const lk_tensor& t, int64_t row, int64_t col) {
-  return at_address<char>(t.data) + (row * t.row_stride + col) * element_bytes(t.dtype);
-}
-
 // Fetches a run of bytes into L2, line by line from its end: where a run that goes on shares its first line with the
 // one before, that line is there already. Not __builtin_prefetch: g++ takes a function of nothing but prefetches for
 // one without effects, and removes its calls.

@@ -70,6 +70,7 @@ void install_matmul_scalar(KernelTable& table) {
   table.matmul_transposed = scalar::matmul_transposed;
   table.lora_forward = scalar::lora_forward;
   table.lora_backward = scalar::lora_backward;
+  table.transformer.weight_gradient = scalar::weight_gradient;
 }
 
 }  // namespace lk::cpu

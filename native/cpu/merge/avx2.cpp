@@ -17,6 +17,7 @@ namespace {
 #include "cpu/quantize/blocks.inl"
 #include "cpu/quantize/pieces.inl"
 #include "cpu/merge/body.inl"
+#include "cpu/merge/row_norms.inl"
 
 }  // namespace
 }  // namespace lk::cpu::avx2
@@ -28,6 +29,7 @@ namespace lk::cpu {
 void install_merge_avx2(KernelTable& table) {
   table.merge = avx2::merge;
   table.merge_quantized = avx2::merge_quantized;
+  table.transformer.row_norms = avx2::row_norms;
 }
 
 }  // namespace lk::cpu

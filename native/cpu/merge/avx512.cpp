@@ -17,6 +17,7 @@ namespace {
 #include "cpu/quantize/blocks.inl"
 #include "cpu/quantize/pieces.inl"
 #include "cpu/merge/body.inl"
+#include "cpu/merge/row_norms.inl"
 
 }  // namespace
 }  // namespace lk::cpu::avx512
@@ -28,6 +29,7 @@ namespace lk::cpu {
 void install_merge_avx512(KernelTable& table) {
   table.merge = avx512::merge;
   table.merge_quantized = avx512::merge_quantized;
+  table.transformer.row_norms = avx512::row_norms;
 }
 
 }  // namespace lk::cpu

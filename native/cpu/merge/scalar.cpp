@@ -14,6 +14,7 @@ namespace {
 #include "cpu/quantize/blocks.inl"
 #include "cpu/quantize/pieces.inl"
 #include "cpu/merge/body.inl"
+#include "cpu/merge/row_norms.inl"
 
 }  // namespace
 }  // namespace lk::cpu::scalar
@@ -23,6 +24,7 @@ namespace lk::cpu {
 void install_merge_scalar(KernelTable& table) {
   table.merge = scalar::merge;
   table.merge_quantized = scalar::merge_quantized;
+  table.transformer.row_norms = scalar::row_norms;
 }
 
 }  // namespace lk::cpu

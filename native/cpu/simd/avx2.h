@@ -8,6 +8,10 @@ struct Simd {
   static constexpr int kLanes = 8;
   using F = __m256;
   using U = __m256i;
+  using Mask = __m256;
+  struct D {  // kLanes values of F64
+    __m256d low, high;
+  };
 
   static F zero() { return _mm256_setzero_ps(); }
   static F set1(float v) { return _mm256_set1_ps(v); }
@@ -21,9 +25,16 @@ struct Simd {
   static F mul(F a, F b) { return _mm256_mul_ps(a, b); }
   static F div(F a, F b) { return _mm256_div_ps(a, b); }
   static F sqrt(F a) { return _mm256_sqrt_ps(a); }
+  // max and min give b where either is a NaN.
   static F max(F a, F b) { return _mm256_max_ps(a, b); }
   static F min(F a, F b) { return _mm256_min_ps(a, b); }
-  static F fma(F a, F b, F c) { return _mm256_fmadd_ps(a, b, c); }  // a * b + c
+  static F abs(F a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
+  static F copysign(F magnitude, F sign) {
+    return _mm256_or_ps(abs(magnitude), _mm256_and_ps(_mm256_set1_ps(-0.0f), sign));
+  }
+  static Mask less(F a, F b) { return _mm256_cmp_ps(a, b, _CMP_LT_OQ); }
+  static F select(Mask m, F a, F b) { return _mm256_blendv_ps(b, a, m); }  // m ? a : b
+  static F fma(F a, F b, F c) { return _mm256_fmadd_ps(a, b, c); }         // a * b + c
   static F round(F a) { return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
   // a * 2^n, rounded once; n is integral, -150 ... 150
   static F times_power_of_two(F a, F n) {
@@ -39,6 +50,19 @@ struct Simd {
     __m128 h = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
     h = _mm_max_ps(h, _mm_movehl_ps(h, h));
     return _mm_cvtss_f32(_mm_max_ss(h, _mm_movehdup_ps(h)));
+  }
+
+  static D zero_d() { return {_mm256_setzero_pd(), _mm256_setzero_pd()}; }
+  // sums + a * a in F64, lane by lane
+  static D add_squares(D sums, F a) {
+    const __m256d low = _mm256_cvtps_pd(_mm256_castps256_ps128(a));
+    const __m256d high = _mm256_cvtps_pd(_mm256_extractf128_ps(a, 1));
+    return {_mm256_fmadd_pd(low, low, sums.low), _mm256_fmadd_pd(high, high, sums.high)};
+  }
+  static double sum(D a) {
+    const __m256d all = _mm256_add_pd(a.low, a.high);
+    const __m128d pair = _mm_add_pd(_mm256_castpd256_pd128(all), _mm256_extractf128_pd(all, 1));
+    return _mm_cvtsd_f64(_mm_add_sd(pair, _mm_unpackhi_pd(pair, pair)));
   }
 
   // 16-bit formats, kLanes elements.

@@ -7,6 +7,10 @@ struct Simd {
   static constexpr int kLanes = 16;
   using F = __m512;
   using U = __m512i;
+  using Mask = __mmask16;
+  struct D {  // kLanes values of F64
+    __m512d low, high;
+  };
 
   static F zero() { return _mm512_setzero_ps(); }
   static F set1(float v) { return _mm512_set1_ps(v); }
@@ -20,14 +24,30 @@ struct Simd {
   static F mul(F a, F b) { return _mm512_mul_ps(a, b); }
   static F div(F a, F b) { return _mm512_div_ps(a, b); }
   static F sqrt(F a) { return _mm512_sqrt_ps(a); }
+  // max and min give b where either is a NaN.
   static F max(F a, F b) { return _mm512_max_ps(a, b); }
   static F min(F a, F b) { return _mm512_min_ps(a, b); }
-  static F fma(F a, F b, F c) { return _mm512_fmadd_ps(a, b, c); }  // a * b + c
+  static F abs(F a) { return _mm512_abs_ps(a); }
+  static F copysign(F magnitude, F sign) {
+    return _mm512_or_ps(abs(magnitude), _mm512_and_ps(_mm512_set1_ps(-0.0f), sign));
+  }
+  static Mask less(F a, F b) { return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ); }
+  static F select(Mask m, F a, F b) { return _mm512_mask_blend_ps(m, b, a); }  // m ? a : b
+  static F fma(F a, F b, F c) { return _mm512_fmadd_ps(a, b, c); }             // a * b + c
   static F round(F a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
   // a * 2^n, rounded once; n is integral, -150 ... 150
   static F times_power_of_two(F a, F n) { return _mm512_scalef_ps(a, n); }
   static float sum(F a) { return _mm512_reduce_add_ps(a); }
   static float largest(F a) { return _mm512_reduce_max_ps(a); }
+
+  static D zero_d() { return {_mm512_setzero_pd(), _mm512_setzero_pd()}; }
+  // sums + a * a in F64, lane by lane
+  static D add_squares(D sums, F a) {
+    const __m512d low = _mm512_cvtps_pd(_mm512_castps512_ps256(a));
+    const __m512d high = _mm512_cvtps_pd(_mm512_extractf32x8_ps(a, 1));
+    return {_mm512_fmadd_pd(low, low, sums.low), _mm512_fmadd_pd(high, high, sums.high)};
+  }
+  static double sum(D a) { return _mm512_reduce_add_pd(_mm512_add_pd(a.low, a.high)); }
 
   // 16-bit formats, kLanes elements.
   static F load_bf16(const uint16_t* p) {

@@ -28,6 +28,11 @@ inline int64_t element_bytes(int32_t dtype) {
   return dtype == LK_F32 ? 4 : 2;
 }
 
+// Address of element (row, col).
+inline char* element_at(const lk_tensor& t, int64_t row, int64_t col) {
+  return at_address<char>(t.data) + (row * t.row_stride + col) * element_bytes(t.dtype);
+}
+
 // out[0 ... count) = in[0 ... count) in F32.
 inline void widen_run(const void* in, int32_t dtype, int64_t count, float* out) {
   const char* p = static_cast<const char*>(in);

@@ -15,6 +15,12 @@ struct Simd {
   struct F {
     float lane[4];
   };
+  struct Mask {
+    bool lane[4];
+  };
+  struct D {  // kLanes values of F64
+    double lane[4];
+  };
 
   static F zero() { return set1(0.0f); }
   static F set1(float v) { return {{v, v, v, v}}; }
@@ -44,11 +50,28 @@ struct Simd {
   static F sqrt(F a) {
     return map(a, a, [](float x, float) { return std::sqrt(x); });
   }
+  // max and min give b where either is a NaN.
   static F max(F a, F b) {
     return map(a, b, [](float x, float y) { return x > y ? x : y; });
   }
   static F min(F a, F b) {
     return map(a, b, [](float x, float y) { return x < y ? x : y; });
+  }
+  static F abs(F a) {
+    return map(a, a, [](float x, float) { return std::fabs(x); });
+  }
+  static F copysign(F magnitude, F sign) {
+    return map(magnitude, sign, [](float x, float y) { return std::copysign(x, y); });
+  }
+  static Mask less(F a, F b) {
+    Mask m;
+    for (int i = 0; i < kLanes; ++i) m.lane[i] = a.lane[i] < b.lane[i];
+    return m;
+  }
+  // m ? a : b
+  static F select(Mask m, F a, F b) {
+    for (int i = 0; i < kLanes; ++i) a.lane[i] = m.lane[i] ? a.lane[i] : b.lane[i];
+    return a;
   }
   static F fma(F a, F b, F c) { return add(mul(a, b), c); }
   static F round(F a) {
@@ -63,6 +86,14 @@ struct Simd {
   }
   static float sum(F a) { return (a.lane[0] + a.lane[2]) + (a.lane[1] + a.lane[3]); }
   static float largest(F a) { return std::max(std::max(a.lane[0], a.lane[2]), std::max(a.lane[1], a.lane[3])); }
+
+  static D zero_d() { return {{0, 0, 0, 0}}; }
+  // sums + a * a in F64, lane by lane
+  static D add_squares(D sums, F a) {
+    for (int i = 0; i < kLanes; ++i) sums.lane[i] += double{a.lane[i]} * double{a.lane[i]};
+    return sums;
+  }
+  static double sum(D a) { return (a.lane[0] + a.lane[2]) + (a.lane[1] + a.lane[3]); }
 
   // 16-bit formats, kLanes elements.
   static F load_bf16(const uint16_t* p) { return each(p, bf16_to_float); }

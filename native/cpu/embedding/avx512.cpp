@@ -1,0 +1,28 @@
+#include "cpu/simd/target.h"
+
+#pragma GCC push_options
+#pragma GCC target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi")
+
+#include "cpu/simd/avx512.h"
+
+namespace lk::cpu::avx512 {
+namespace {
+
+#include "cpu/simd/io.inl"
+#include "cpu/simd/format.inl"
+#include "cpu/elementwise/runs.inl"
+#include "cpu/embedding/body.inl"
+
+}  // namespace
+}  // namespace lk::cpu::avx512
+
+#pragma GCC pop_options
+
+namespace lk::cpu {
+
+void install_embedding_avx512(KernelTable& table) {
+  table.transformer.embedding = avx512::embedding;
+  table.transformer.embedding_backward = avx512::embedding_backward;
+}
+
+}  // namespace lk::cpu

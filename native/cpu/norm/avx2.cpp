@@ -1,0 +1,28 @@
+#include "cpu/simd/target.h"
+
+#pragma GCC push_options
+#pragma GCC target("avx2,fma,f16c")
+
+#include "cpu/simd/avx2.h"
+
+namespace lk::cpu::avx2 {
+namespace {
+
+#include "cpu/simd/io.inl"
+#include "cpu/simd/format.inl"
+#include "cpu/reduce/columns.inl"
+#include "cpu/norm/body.inl"
+
+}  // namespace
+}  // namespace lk::cpu::avx2
+
+#pragma GCC pop_options
+
+namespace lk::cpu {
+
+void install_norm_avx2(KernelTable& table) {
+  table.transformer.rms_norm = avx2::rms_norm;
+  table.transformer.rms_norm_backward = avx2::rms_norm_backward;
+}
+
+}  // namespace lk::cpu

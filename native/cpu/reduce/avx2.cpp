@@ -1,0 +1,28 @@
+#include "cpu/simd/target.h"
+
+#pragma GCC push_options
+#pragma GCC target("avx2,fma,f16c")
+
+#include "cpu/simd/avx2.h"
+
+namespace lk::cpu::avx2 {
+namespace {
+
+#include "cpu/simd/io.inl"
+#include "cpu/simd/format.inl"
+#include "cpu/reduce/columns.inl"
+#include "cpu/reduce/body.inl"
+
+}  // namespace
+}  // namespace lk::cpu::avx2
+
+#pragma GCC pop_options
+
+namespace lk::cpu {
+
+void install_reduce_avx2(KernelTable& table) {
+  table.transformer.column_sums = avx2::column_sums;
+  table.transformer.sums_of_squares = avx2::sums_of_squares;
+}
+
+}  // namespace lk::cpu
