@@ -3,7 +3,6 @@ package org.lorakernels;
 import java.util.List;
 import java.util.SplittableRandom;
 import org.lorakernels.bindings.lk_lora;
-import org.lorakernels.bindings.lk_tensor;
 
 /**
  * A LoRA adapter of one weight [N, K]: A [rank, K], B [N, rank] and their gradients; what it adds
@@ -42,8 +41,8 @@ public final class LoraAdapter extends NativeOwner {
     this.a = a;
     this.b = b;
     descriptor = new lk_lora(NativeLibrary.descriptorMemory(lk_lora.class, 1));
-    fill(descriptor.a(), a);
-    fill(descriptor.b(), b);
+    a.describe(descriptor.a());
+    b.describe(descriptor.b());
     descriptor.scaling(config.scaling()).dropout(config.dropout()).seed(config.seed());
     Gradients made = gradients;
     own(
@@ -119,11 +118,6 @@ public final class LoraAdapter extends NativeOwner {
               + b);
     }
     return new LoraAdapter(config, a, b);
-  }
-
-  private static void fill(lk_tensor target, Tensor tensor) {
-    target.data(tensor.address()).rows(tensor.rows()).cols(tensor.cols());
-    target.row_stride(tensor.rowStride()).dtype(tensor.dtype().ordinal());
   }
 
   /** Hyperparameters. */
@@ -224,8 +218,8 @@ public final class LoraAdapter extends NativeOwner {
     try {
       gradients.a = Tensor.zeros(device(), DType.F32, a.shape());
       gradients.b = Tensor.zeros(device(), DType.F32, b.shape());
-      fill(descriptor.grad_a(), gradients.a);
-      fill(descriptor.grad_b(), gradients.b);
+      gradients.a.describe(descriptor.grad_a());
+      gradients.b.describe(descriptor.grad_b());
     } finally {
       releaseUse();
     }

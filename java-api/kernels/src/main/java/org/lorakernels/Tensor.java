@@ -45,7 +45,8 @@ public final class Tensor extends NativeOwner implements Weight {
     this.rows = Shapes.rows(shape);
     this.rowStride = rowStride;
     descriptor = new lk_tensor(NativeLibrary.descriptorMemory(lk_tensor.class, 1));
-    descriptor.data(address).rows(rows).cols(cols).row_stride(rowStride).dtype(dtype.ordinal());
+    descriptor.data(address);
+    describe(descriptor);
     own("tensor " + this, memory.lifetime::release);
   }
 
@@ -211,6 +212,11 @@ public final class Tensor extends NativeOwner implements Weight {
 
   lk_tensor descriptor() {
     return descriptor;
+  }
+
+  /** Fills a descriptor that is part of another struct or of an array. */
+  void describe(lk_tensor target) {
+    target.data(address()).rows(rows).cols(cols).row_stride(rowStride).dtype(dtype.ordinal());
   }
 
   /** Where element 0 lies on the device. */
