@@ -3,6 +3,7 @@ package org.lorakernels.golden;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
+import java.net.URISyntaxException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
@@ -52,6 +53,17 @@ public final class GoldenFile {
    */
   public static GoldenFile open(String path) {
     return new GoldenFile(path, read(path));
+  }
+
+  /** A directory of golden files, for what reads directories. */
+  public static Path directory(String path) {
+    String directory = System.getProperty(DIRECTORY_PROPERTY);
+    if (directory != null) return Path.of(directory, path);
+    try {
+      return Path.of(GoldenFile.class.getResource("/golden/" + path).toURI());
+    } catch (URISyntaxException e) {
+      throw new IllegalArgumentException(path, e);
+    }
   }
 
   static Object json(String path) {
