@@ -5,6 +5,7 @@
 #   cppbuild.sh test [FILTER]    builds and runs the native tests
 #   cppbuild.sh sanitize [FILTER]  the same under AddressSanitizer and UndefinedBehaviorSanitizer
 #   cppbuild.sh ceilings [SECONDS]  measures what the machine can do at most and prints it as JSON
+#   cppbuild.sh tools            says which tool is missing and what package has it, or nothing
 #   cppbuild.sh format           formats native/ with clang-format 14;  format-check only says what is not formatted
 #   cppbuild.sh clean
 #
@@ -36,17 +37,20 @@ find_nvcc() {
   done
 }
 
+need_tools() {
+  need g++ g++
+  need cmake cmake
+  command -v ninja >/dev/null || need make make
+}
+
 # build NAME [CMake argument ...]: configures and builds native/cppbuild/build-NAME; output only where it fails.
 build() {
   local dir="native/cppbuild/build-$1"
   shift
-  need g++ g++
-  need cmake cmake
+  need_tools
   local generator=(-G "Unix Makefiles")
   if command -v ninja >/dev/null; then
     generator=(-G Ninja)
-  else
-    need make make
   fi
   mkdir -p "$dir"
   local log="$dir/build.log"
@@ -55,6 +59,15 @@ build() {
     cat "$log" >&2
     die "the build in $dir failed; the output is above"
   fi
+}
+
+# The library must load anywhere: it exports lk_* alone, and has the C++ and CUDA run times in itself.
+check_library() { # check_library FILE
+  local exported needed
+  exported="$(nm -D --defined-only "$1" | awk '$2 != "A" && $3 !~ /^lk_/ { print $3 }')"
+  [ -z "$exported" ] || die "$1 exports more than lk_*:" $exported
+  needed="$(readelf -d "$1" | grep -oE 'lib(stdc\+\+|gcc_s|cuda|cudart)\.so[^]]*' || true)"
+  [ -z "$needed" ] || die "$1 must not need" $needed
 }
 
 cuda_arguments() {
@@ -88,6 +101,7 @@ case "$verb" in
     cuda_arguments
     build "$platform" "${cuda[@]}" "-DCMAKE_INSTALL_PREFIX=$out"
     cmake --install "native/cppbuild/build-$platform" >/dev/null
+    check_library "$out/lib/liblora_kernels.so"
     ;;
   test)
     build test -DLK_CUDA=OFF -DLK_TESTS=ON
@@ -100,6 +114,9 @@ case "$verb" in
   ceilings)
     build bench -DLK_CUDA=OFF -DLK_BENCH=ON
     native/cppbuild/build-bench/ceilings ${filter:+"$filter"}
+    ;;
+  tools)
+    need_tools
     ;;
   format | format-check)
     if ! command -v clang-format-14 >/dev/null; then
@@ -116,7 +133,7 @@ case "$verb" in
     rm -rf native/cppbuild
     ;;
   *)
-    echo "usage: cppbuild.sh [install | test [FILTER] | sanitize [FILTER] | ceilings [SECONDS] | format | format-check | clean]" >&2
+    echo "usage: cppbuild.sh [install | test [FILTER] | sanitize [FILTER] | ceilings [SECONDS] | tools | format | format-check | clean]" >&2
     exit 2
     ;;
 esac
