@@ -102,6 +102,38 @@ std::vector<double> Matrix::values() const {
   return all;
 }
 
+FourBitTarget::FourBitTarget(int64_t rows, int64_t cols, lk_format format, int32_t block_size, bool nested) {
+  const int64_t n = rows * cols, blocks = ceil_div(n, block_size);
+  packed.assign((n + 1) / 2 + kGuard, 0xa5);
+  absmax.assign(blocks + kGuard, -7.0f);
+  codes.assign(blocks + kGuard, 0xa5);
+  nested_absmax.assign(ceil_div(blocks, kNestedBlockSize) + kGuard, -7.0f);
+  w.rows = rows;
+  w.cols = cols;
+  w.data = address_of(packed.data());
+  w.format = format;
+  w.block_size = block_size;
+  if (nested) {
+    w.absmax_codes = address_of(codes.data());
+    w.nested_absmax = address_of(nested_absmax.data());
+    w.nested_block_size = kNestedBlockSize;
+  } else {
+    w.absmax = address_of(absmax.data());
+  }
+}
+
+void FourBitTarget::check_guards() const {
+  for (int i = 1; i <= kGuard; ++i) {
+    CHECK(packed[packed.size() - i] == 0xa5 && absmax[absmax.size() - i] == -7.0f);
+    CHECK(codes[codes.size() - i] == 0xa5 && nested_absmax[nested_absmax.size() - i] == -7.0f);
+  }
+}
+
+bool FourBitTarget::operator==(const FourBitTarget& other) const {
+  return packed == other.packed && absmax == other.absmax && codes == other.codes &&
+         nested_absmax == other.nested_absmax && w.nested_offset == other.w.nested_offset;
+}
+
 void check_close(const char* file, int line, const std::vector<double>& actual, const std::vector<double>& expected,
                  double tolerance, const std::string& what, double scale) {
   if (actual.size() != expected.size()) {

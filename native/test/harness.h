@@ -69,6 +69,22 @@ struct Matrix {
   std::vector<uint8_t> bytes;
 };
 
+// A 4-bit weight to write into, with guards behind every array: what a kernel writes past its end is seen.
+struct FourBitTarget {
+  FourBitTarget(int64_t rows, int64_t cols, lk_format format, int32_t block_size, bool nested);
+  // No copies: `w` points into this object.
+  FourBitTarget(const FourBitTarget&) = delete;
+  FourBitTarget& operator=(const FourBitTarget&) = delete;
+
+  void check_guards() const;
+  bool operator==(const FourBitTarget& other) const;  // all that a kernel wrote
+
+  static constexpr int kGuard = 64;
+  std::vector<uint8_t> packed, codes;
+  std::vector<float> absmax, nested_absmax;
+  lk_weight w{};
+};
+
 // The one comparator: every |actual - expected| <= tolerance * scale, where scale is the largest |expected| unless given. NaN
 // equals NaN; infinities must be equal. Fails with the worst element.
 void check_close(const char* file, int line, const std::vector<double>& actual, const std::vector<double>& expected,

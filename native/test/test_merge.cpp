@@ -81,39 +81,6 @@ LK_TEST(merge_in_place_and_back) {
   });
 }
 
-// A 4-bit weight to write into.
-struct Target {
-  Target(int64_t rows, int64_t cols, lk_format format, int32_t block_size, bool nested) {
-    const int64_t n = rows * cols, blocks = ceil_div(n, block_size);
-    packed.resize(static_cast<size_t>((n + 1) / 2));
-    absmax.resize(static_cast<size_t>(blocks));
-    codes.resize(static_cast<size_t>(blocks));
-    nested_absmax.resize(static_cast<size_t>(ceil_div(blocks, kNestedBlockSize)));
-    w.rows = rows;
-    w.cols = cols;
-    w.data = address_of(packed.data());
-    w.format = format;
-    w.block_size = block_size;
-    if (nested) {
-      w.absmax_codes = address_of(codes.data());
-      w.nested_absmax = address_of(nested_absmax.data());
-      w.nested_block_size = kNestedBlockSize;
-    } else {
-      w.absmax = address_of(absmax.data());
-    }
-  }
-  Target(const Target&) = delete;
-
-  bool operator==(const Target& other) const {
-    return packed == other.packed && absmax == other.absmax && codes == other.codes &&
-           nested_absmax == other.nested_absmax && w.nested_offset == other.w.nested_offset;
-  }
-
-  std::vector<uint8_t> packed, codes;
-  std::vector<float> absmax, nested_absmax;
-  lk_weight w{};
-};
-
 LK_TEST(merge_quantized_is_quantize_of_merge) {
   std::mt19937 generator(13);
   for_each_table([&](Device& device) {
@@ -124,8 +91,8 @@ LK_TEST(merge_quantized_is_quantize_of_merge) {
         device.kernels->merge(device, weight.descriptor(), lora.descriptor(), 1.0f, merged.tensor());
         for (bool nested : {false, true}) {
           for (int32_t block_size : {32, 64, 4096}) {
-            Target direct(shape.rows, shape.cols, LK_NF4, block_size, nested);
-            Target in_two_steps(shape.rows, shape.cols, LK_NF4, block_size, nested);
+            FourBitTarget direct(shape.rows, shape.cols, LK_NF4, block_size, nested);
+            FourBitTarget in_two_steps(shape.rows, shape.cols, LK_NF4, block_size, nested);
             device.kernels->merge_quantized(device, weight.descriptor(), lora.descriptor(), 1.0f, direct.w);
             device.kernels->quantize(device, merged.tensor(), in_two_steps.w);
             CHECK(direct == in_two_steps);
@@ -143,7 +110,7 @@ LK_TEST(merge_is_independent_of_threads) {
   for_each_table([&](Device& device) {
     const int threads = cpu::num_threads();
     Matrix one(90, 2100, LK_BF16), many(90, 2100, LK_BF16);
-    Target one4(90, 2100, LK_NF4, 64, true), many4(90, 2100, LK_NF4, 64, true);
+    FourBitTarget one4(90, 2100, LK_NF4, 64, true), many4(90, 2100, LK_NF4, 64, true);
     cpu::set_num_threads(1);
     device.kernels->merge(device, weight.descriptor(), lora.descriptor(), 1.0f, one.tensor());
     device.kernels->merge_quantized(device, weight.descriptor(), lora.descriptor(), 1.0f, one4.w);

@@ -96,46 +96,6 @@ double round_to(double value, lk_dtype dtype) {
   }
 }
 
-// ---- weights with memory ---------------------------------------------------------------------------------------
-
-struct Weight4 {
-  Weight4(int64_t rows, int64_t cols, lk_format format, int32_t block_size, bool nested) {
-    const int64_t n = rows * cols, blocks = ceil_div(n, block_size);
-    // Guards behind every array: what a kernel writes past its end is seen.
-    packed.assign((n + 1) / 2 + kGuard, 0xa5);
-    absmax.assign(blocks + kGuard, -7.0f);
-    codes.assign(blocks + kGuard, 0xa5);
-    nested_absmax.assign(ceil_div(blocks, kNestedBlockSize) + kGuard, -7.0f);
-    w = lk_weight{};
-    w.rows = rows;
-    w.cols = cols;
-    w.data = address_of(packed.data());
-    w.format = format;
-    w.block_size = block_size;
-    if (nested) {
-      w.absmax_codes = address_of(codes.data());
-      w.nested_absmax = address_of(nested_absmax.data());
-      w.nested_block_size = kNestedBlockSize;
-    } else {
-      w.absmax = address_of(absmax.data());
-    }
-  }
-  // No copies: `w` points into this object.
-  Weight4(const Weight4&) = delete;
-
-  void check_guards() const {
-    for (int i = 1; i <= kGuard; ++i) {
-      CHECK(packed[packed.size() - i] == 0xa5 && absmax[absmax.size() - i] == -7.0f);
-      CHECK(codes[codes.size() - i] == 0xa5 && nested_absmax[nested_absmax.size() - i] == -7.0f);
-    }
-  }
-
-  static constexpr int kGuard = 64;
-  std::vector<uint8_t> packed, codes;
-  std::vector<float> absmax, nested_absmax;
-  lk_weight w;
-};
-
 std::vector<float> floats(const Matrix& m) {
   std::vector<float> all;
   for (double v : m.values()) all.push_back(static_cast<float>(v));
@@ -150,7 +110,7 @@ void check_quantized(Device& device, const Matrix& source, lk_format format, int
   char what[128];
   std::snprintf(what, sizeof what, "[%lld, %lld] dtype %d format %d block size %d", static_cast<long long>(source.rows),
                 static_cast<long long>(source.cols), source.dtype, format, block_size);
-  Weight4 out(source.rows, source.cols, format, block_size, false);
+  FourBitTarget out(source.rows, source.cols, format, block_size, false);
   device.kernels->quantize(device, source.tensor(), out.w);
   const Quantized expected = quantize_by_rule(floats(source), format, block_size);
   for (size_t b = 0; b < expected.absmax.size(); ++b) {
@@ -287,7 +247,7 @@ LK_TEST(dequantize_every_storage) {
       for (lk_format format : kFormats) {
         for (int32_t block_size : {32, 64, 512, 4096}) {
           for (bool nested : {false, true}) {
-            Weight4 weight(shape.rows, shape.cols, format, block_size, nested);
+            FourBitTarget weight(shape.rows, shape.cols, format, block_size, nested);
             for (uint8_t& byte : weight.packed) byte = static_cast<uint8_t>(generator());
             for (uint8_t& code : weight.codes) code = static_cast<uint8_t>(generator());
             // Scales over the whole range: results that are subnormal in each dtype, and beyond the largest F16.
@@ -344,7 +304,7 @@ LK_TEST(quantize_again_changes_nothing) {
   const Matrix source = Matrix::random(generator, 33, 100);
   for_each_table([&](Device& device) {
     for (lk_format format : kFormats) {
-      Weight4 first(33, 100, format, 64, false), second(33, 100, format, 64, false);
+      FourBitTarget first(33, 100, format, 64, false), second(33, 100, format, 64, false);
       Matrix values(33, 100), again(33, 100);
       device.kernels->quantize(device, source.tensor(), first.w);
       device.kernels->dequantize(device, first.w, values.tensor());
@@ -362,7 +322,7 @@ LK_TEST(double_quantize_follows_the_rule) {
     for (int64_t cols : {1, 63, 64 * 7, 64 * 256, 64 * 700 + 5}) {
       const Matrix source = Matrix::random(generator, 3, cols);
       const Quantized single = quantize_by_rule(floats(source), LK_NF4, 64);
-      Weight4 out(3, cols, LK_NF4, 64, true);
+      FourBitTarget out(3, cols, LK_NF4, 64, true);
       device.kernels->quantize(device, source.tensor(), out.w);
       CHECK(std::equal(single.packed.begin(), single.packed.end(), out.packed.begin()));
 
@@ -395,7 +355,7 @@ LK_TEST(double_quantize_of_equal_and_of_bad_blocks) {
     // Equal absmax values: nothing is left after the offset, all codes are 0 and every scale is the offset.
     Matrix source(1, 64 * 40);
     for (int64_t i = 0; i < source.cols; ++i) source.set(0, i, i % 2 ? 0.5 : -0.25);
-    Weight4 out(1, source.cols, LK_NF4, 64, true);
+    FourBitTarget out(1, source.cols, LK_NF4, 64, true);
     device.kernels->quantize(device, source.tensor(), out.w);
     CHECK(out.w.nested_offset == 0.5f && out.nested_absmax[0] == 0.0f);
     CHECK(std::count(out.codes.begin(), out.codes.begin() + 40, 0) == 40);
@@ -440,7 +400,7 @@ LK_TEST(quantize_is_independent_of_threads) {
   const Matrix source = Matrix::random(generator, 61, 4100, LK_BF16);  // four tasks
   for_each_table([&](Device& device) {
     const int threads = cpu::num_threads();
-    Weight4 one(61, 4100, LK_NF4, 64, true), many(61, 4100, LK_NF4, 64, true);
+    FourBitTarget one(61, 4100, LK_NF4, 64, true), many(61, 4100, LK_NF4, 64, true);
     cpu::set_num_threads(1);
     device.kernels->quantize(device, source.tensor(), one.w);
     cpu::set_num_threads(4);
