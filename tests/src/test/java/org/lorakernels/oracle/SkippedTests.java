@@ -1,0 +1,25 @@
+package org.lorakernels.oracle;
+
+import org.junit.platform.engine.TestExecutionResult;
+import org.junit.platform.engine.TestExecutionResult.Status;
+import org.junit.platform.launcher.TestExecutionListener;
+import org.junit.platform.launcher.TestIdentifier;
+
+/** Prints every skipped test and the reason, which the build's report leaves out. */
+public final class SkippedTests implements TestExecutionListener {
+  @Override
+  public void executionSkipped(TestIdentifier test, String reason) {
+    print(test, reason);
+  }
+
+  @Override
+  public void executionFinished(TestIdentifier test, TestExecutionResult result) {
+    if (result.getStatus() == Status.ABORTED) {
+      print(test, result.getThrowable().map(Throwable::getMessage).orElse("no reason given"));
+    }
+  }
+
+  private static void print(TestIdentifier test, String reason) {
+    System.out.println("SKIPPED " + test.getDisplayName() + ": " + reason);
+  }
+}
