@@ -46,12 +46,17 @@ public record Tolerance(Bound bound, String reason) {
 
   /**
    * {@code factor} times the sum of the magnitudes that went into the element, plus the rounding of
-   * the result itself to {@code output}.
+   * the result itself to {@code output}; what is rounded may lie beyond the next power of two,
+   * where values are twice as far apart.
    */
   public static Tolerance ofTerms(
       double factor, Matrix magnitudes, Precision output, String reason) {
     return new Tolerance(
-        expected -> i -> factor * magnitudes.values()[i] + 0.5001 * output.ulp(expected[i]),
+        expected ->
+            i -> {
+              double error = factor * magnitudes.values()[i];
+              return error + 0.5001 * output.ulp(Math.abs(expected[i]) + error);
+            },
         reason);
   }
 
