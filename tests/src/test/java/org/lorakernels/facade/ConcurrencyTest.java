@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import java.util.concurrent.Callable;
@@ -22,6 +23,8 @@ import org.lorakernels.LoraKernels;
 import org.lorakernels.Nf4Format;
 import org.lorakernels.Nf4Tensor;
 import org.lorakernels.Tensor;
+import org.lorakernels.oracle.Matrix;
+import org.lorakernels.oracle.Precision;
 
 /** Several threads on one device. */
 class ConcurrencyTest {
@@ -30,12 +33,7 @@ class ConcurrencyTest {
   private static final int K = 160;
 
   private static float[] normal(long seed, int count) {
-    Random random = new Random(seed);
-    float[] values = new float[count];
-    for (int i = 0; i < count; i++) {
-      values[i] = (float) random.nextGaussian();
-    }
-    return values;
+    return Matrix.gaussian(1, count, 1, Precision.F32, new Random(seed)).floats();
   }
 
   private static <T> List<T> inParallel(List<Callable<T>> tasks) throws Exception {
@@ -84,7 +82,7 @@ class ConcurrencyTest {
           Tensor dx = LoraKernels.fusedBackward(x, y, weight, adapter)) {
         float[] first = dx.toFloatArray();
         float[] second = adapter.gradA().toFloatArray();
-        float[] all = java.util.Arrays.copyOf(first, first.length + second.length);
+        float[] all = Arrays.copyOf(first, first.length + second.length);
         System.arraycopy(second, 0, all, first.length, second.length);
         return all;
       }

@@ -6,17 +6,15 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashSet;
-import java.util.List;
 import java.util.Set;
-import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
+import org.lorakernels.oracle.ChildJvm;
 
 /**
  * Every set of kernels that this processor runs passes the golden vectors and random layers, in a
@@ -25,8 +23,6 @@ import org.junit.jupiter.params.provider.ValueSource;
  */
 class KernelTableTest {
   private static final String FORCE = "LORA_KERNELS_BACKEND";
-  private static final List<String> PASSED_ON =
-      List.of(GoldenFile.DIRECTORY_PROPERTY, "org.bytedeco.javacpp.cachedir");
 
   private static final Set<String> AVX2 = Set.of("avx2", "fma", "f16c");
   private static final Set<String> AVX512 =
@@ -50,11 +46,12 @@ class KernelTableTest {
       assertRefused(table);
       Assumptions.abort("this processor lacks some of " + needs(table));
     }
-    Result result = run(table);
-    assertEquals(CondensedSuite.PASSED, result.exitCode, result.output);
-    assertTrue(result.output.contains("kernels=" + table + " "), result.output);
+    ChildJvm.Result result = run(table);
+    assertEquals(CondensedSuite.PASSED, result.exitCode(), result.output());
+    assertTrue(result.output().contains("kernels=" + table + " "), result.output());
     assertTrue(
-        result.output.contains(FORCE), "the reason names what forced the choice: " + result.output);
+        result.output().contains(FORCE),
+        "the reason names what forced the choice: " + result.output());
   }
 
   @Test
@@ -63,34 +60,16 @@ class KernelTableTest {
   }
 
   private void assertRefused(String table) throws Exception {
-    Result result = run(table);
-    assertEquals(CondensedSuite.UNAVAILABLE, result.exitCode, result.output);
-    assertTrue(result.output.contains(FORCE) && result.output.contains(table), result.output);
+    ChildJvm.Result result = run(table);
+    assertEquals(CondensedSuite.UNAVAILABLE, result.exitCode(), result.output());
+    assertTrue(result.output().contains(FORCE) && result.output().contains(table), result.output());
   }
 
-  private record Result(int exitCode, String output) {}
-
-  private Result run(String table) throws IOException, InterruptedException {
-    Path output = directory.resolve(table + ".txt");
-    List<String> command = new ArrayList<>();
-    command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
-    command.add("-ea");
-    for (String property : PASSED_ON) {
-      String value = System.getProperty(property);
-      if (value != null) command.add("-D" + property + "=" + value);
-    }
-    command.addAll(
-        List.of("-cp", System.getProperty("java.class.path"), CondensedSuite.class.getName()));
-    ProcessBuilder builder =
-        new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(output.toFile());
-    builder.environment().put(FORCE, table);
-    Process process = builder.start();
-    try {
-      assertTrue(process.waitFor(5, TimeUnit.MINUTES), "still running after 5 minutes");
-    } finally {
-      process.destroyForcibly();
-    }
-    return new Result(process.exitValue(), Files.readString(output));
+  private ChildJvm.Result run(String table) throws IOException, InterruptedException {
+    return ChildJvm.of(CondensedSuite.class)
+        .property(GoldenFile.DIRECTORY_PROPERTY)
+        .environment(FORCE, table)
+        .run(directory.resolve(table + ".txt"));
   }
 
   private static Set<String> processorFeatures() throws IOException {

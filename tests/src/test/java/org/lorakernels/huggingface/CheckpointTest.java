@@ -5,8 +5,8 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertNull;
-import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.lorakernels.oracle.Failures.fails;
 
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -15,7 +15,6 @@ import java.nio.file.Path;
 import java.util.function.UnaryOperator;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -25,7 +24,6 @@ import org.lorakernels.CodeBook;
 import org.lorakernels.DType;
 import org.lorakernels.Device;
 import org.lorakernels.LoraKernels;
-import org.lorakernels.LoraKernelsException;
 import org.lorakernels.Nf4Format;
 import org.lorakernels.Nf4Tensor;
 import org.lorakernels.Tensor;
@@ -66,8 +64,8 @@ class CheckpointTest {
         assertInstanceOf(Tensor.class, weight);
         assertEquals("F32 [64, 128]", weight.toString());
       }
-      assertMessage(CheckpointException.class, "ask for dense(name)", () -> checkpoint.nf4(DOWN));
-      assertMessage(CheckpointException.class, "does not exist", () -> checkpoint.nf4("nope"));
+      fails(CheckpointException.class, () -> checkpoint.nf4(DOWN), "ask for dense(name)");
+      fails(CheckpointException.class, () -> checkpoint.nf4("nope"), "does not exist");
     }
   }
 
@@ -85,7 +83,7 @@ class CheckpointTest {
           assertEquals(nested, weight.nestedCode() != null);
         }
       }
-      assertMessage(CheckpointException.class, "ask for nf4(name)", () -> checkpoint.dense(DOWN));
+      fails(CheckpointException.class, () -> checkpoint.dense(DOWN), "ask for nf4(name)");
     }
   }
 
@@ -222,29 +220,29 @@ class CheckpointTest {
         "{\"quant_type\": \"nf4\", \"blocksize\": 64, \"dtype\": \"float32\", \"shape\": [2, 64]}";
     String bent = state.replace(member, replacement);
     assertFalse(bent.equals(state), "the case changes something");
-    assertMessage(
+    fails(
         CheckpointException.class,
-        message,
         () -> {
           try (Checkpoint checkpoint = crafted("nf4", bent, header -> header)) {
             checkpoint.nf4("q_proj.weight").close();
           }
-        });
+        },
+        message);
   }
 
   @Test
   void refusesWeightsWithoutScales() {
     String state =
         "{\"quant_type\": \"nf4\", \"blocksize\": 64, \"dtype\": \"float32\", \"shape\": [2, 64]}";
-    assertMessage(
+    fails(
         CheckpointException.class,
-        "\"q_proj.weight\": .absmax is missing",
         () -> {
           try (Checkpoint checkpoint =
               crafted("nf4", state, h -> h.replace(".absmax", ".absmin"))) {
             checkpoint.nf4("q_proj.weight").close();
           }
-        });
+        },
+        "\"q_proj.weight\": .absmax is missing");
   }
 
   @Test
@@ -252,9 +250,8 @@ class CheckpointTest {
     String state =
         "{\"quant_type\": \"nf4\", \"blocksize\": 64, \"dtype\": \"float32\", \"shape\": [1, 32]}";
     // The 64 bytes that were codes become a code book of 16 floats.
-    assertMessage(
+    fails(
         UnsupportedException.class,
-        "quant_map\": value 0 must be -1.0 (NF4)",
         () -> {
           try (Checkpoint checkpoint =
               crafted(
@@ -266,7 +263,8 @@ class CheckpointTest {
                           "\"q_proj.weight.quant_map\":{\"dtype\":\"F32\",\"shape\":[16]"))) {
             checkpoint.nf4("q_proj.weight").close();
           }
-        });
+        },
+        "quant_map\": value 0 must be -1.0 (NF4)");
   }
 
   @ParameterizedTest
@@ -276,25 +274,18 @@ class CheckpointTest {
     Files.writeString(
         directory.resolve("config.json"),
         "{\"quantization_config\":{\"quant_method\":\"" + method + "\",\"load_in_8bit\":true}}");
-    assertMessage(
+    fails(
         UnsupportedException.class,
-        "quantised by \"" + method + "\"",
-        () -> open(directory).close());
+        () -> open(directory).close(),
+        "quantised by \"" + method + "\"");
   }
 
   @Test
   void refusesDirectoriesThatAreNoCheckpoint() throws IOException {
-    assertMessage(CheckpointException.class, "with config.json", () -> open(directory).close());
+    fails(CheckpointException.class, () -> open(directory).close(), "with config.json");
     Files.writeString(directory.resolve("config.json"), "{\"hidden_size\": }");
-    assertMessage(CheckpointException.class, "config: JSON line 1", () -> open(directory).close());
+    fails(CheckpointException.class, () -> open(directory).close(), "config: JSON line 1");
     Files.writeString(directory.resolve("config.json"), "{}");
-    assertMessage(
-        CheckpointException.class, "expected model.safetensors", () -> open(directory).close());
-  }
-
-  private static void assertMessage(
-      Class<? extends LoraKernelsException> type, String part, Executable action) {
-    LoraKernelsException e = assertThrows(type, action);
-    assertTrue(e.getMessage().contains(part), e.getMessage());
+    fails(CheckpointException.class, () -> open(directory).close(), "expected model.safetensors");
   }
 }

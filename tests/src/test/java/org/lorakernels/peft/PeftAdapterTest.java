@@ -2,8 +2,7 @@ package org.lorakernels.peft;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertThrows;
-import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.lorakernels.oracle.Failures.fails;
 
 import java.io.IOException;
 import java.nio.file.Files;
@@ -13,7 +12,6 @@ import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -24,7 +22,6 @@ import org.lorakernels.Device;
 import org.lorakernels.InvalidArgumentException;
 import org.lorakernels.LoraAdapter;
 import org.lorakernels.LoraConfig;
-import org.lorakernels.LoraKernelsException;
 import org.lorakernels.ShapeMismatchException;
 import org.lorakernels.Tensor;
 import org.lorakernels.huggingface.Checkpoint;
@@ -69,14 +66,14 @@ class PeftAdapterTest {
       try (Tensor down = checkpoint.dense(DOWN + ".weight");
           Tensor other = checkpoint.dense("model.layers.0.mlp.up_proj.weight")) {
         adapter.requireFits(DOWN, down);
-        assertMessage(
+        fails(
             ShapeMismatchException.class,
-            DOWN + " was trained on a weight [64, 128], but the model's is [128, 64]",
-            () -> adapter.requireFits(DOWN, other));
-        assertMessage(
+            () -> adapter.requireFits(DOWN, other),
+            DOWN + " was trained on a weight [64, 128], but the model's is [128, 64]");
+        fails(
             InvalidArgumentException.class,
-            "there is none for lm_head",
-            () -> adapter.requireFits("lm_head", 256, 64));
+            () -> adapter.requireFits("lm_head", 256, 64),
+            "there is none for lm_head");
       }
     }
   }
@@ -137,18 +134,18 @@ class PeftAdapterTest {
     try (Tensor weight = Tensor.zeros(device, DType.F32, 6, 10);
         LoraAdapter adapter = LoraAdapter.create(weight, LoraConfig.rank(3).alpha(6))) {
       Map<String, LoraAdapter> modules = Map.of("m.q_proj", adapter);
-      assertMessage(
+      fails(
           InvalidArgumentException.class,
-          "target_modules of the configuration must name m.q_proj",
           () ->
               PeftAdapter.save(
-                  directory, PeftConfig.of(adapter.config(), List.of("v_proj")), modules));
-      assertMessage(
+                  directory, PeftConfig.of(adapter.config(), List.of("v_proj")), modules),
+          "target_modules of the configuration must name m.q_proj");
+      fails(
           InvalidArgumentException.class,
-          "use PeftConfig.describing",
           () ->
               PeftAdapter.save(
-                  directory, PeftConfig.of(LoraConfig.rank(3), List.of("q_proj")), modules));
+                  directory, PeftConfig.of(LoraConfig.rank(3), List.of("q_proj")), modules),
+          "use PeftConfig.describing");
       assertEquals(0, directory.toFile().list().length);
     }
   }
@@ -201,8 +198,7 @@ class PeftAdapterTest {
       })
   void refusesConfigurations(String member, String value, String message) throws IOException {
     adapter(config().put(member, JsonReader.parse(value)), f32(A, 2, 8), f32(B, 4, 2));
-    assertMessage(
-        CheckpointException.class, message, () -> PeftAdapter.load(device, directory).close());
+    fails(CheckpointException.class, () -> PeftAdapter.load(device, directory).close(), message);
   }
 
   @Test
@@ -233,31 +229,24 @@ class PeftAdapterTest {
 
   private void assertRefused(String message, TensorSpec... specs) throws IOException {
     adapter(config(), specs);
-    assertMessage(
-        CheckpointException.class, message, () -> PeftAdapter.load(device, directory).close());
+    fails(CheckpointException.class, () -> PeftAdapter.load(device, directory).close(), message);
   }
 
   @Test
   void saysWhatIsMissing() throws IOException {
-    assertMessage(
+    fails(
         CheckpointException.class,
-        "expected a directory with adapter_config.json",
-        () -> PeftAdapter.load(device, directory).close());
+        () -> PeftAdapter.load(device, directory).close(),
+        "expected a directory with adapter_config.json");
     Files.writeString(directory.resolve(PeftConfig.FILE), config().toString());
-    assertMessage(
+    fails(
         CheckpointException.class,
-        "expected adapter_model.safetensors",
-        () -> PeftAdapter.load(device, directory).close());
+        () -> PeftAdapter.load(device, directory).close(),
+        "expected adapter_model.safetensors");
     Files.createFile(directory.resolve("adapter_model.bin"));
-    assertMessage(
+    fails(
         CheckpointException.class,
-        "convert it in Python with",
-        () -> PeftAdapter.load(device, directory).close());
-  }
-
-  private static void assertMessage(
-      Class<? extends LoraKernelsException> type, String part, Executable action) {
-    LoraKernelsException e = assertThrows(type, action);
-    assertTrue(e.getMessage().contains(part), e.getMessage());
+        () -> PeftAdapter.load(device, directory).close(),
+        "convert it in Python with");
   }
 }

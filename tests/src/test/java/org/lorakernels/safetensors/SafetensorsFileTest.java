@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.lorakernels.oracle.Failures.fails;
 
 import java.io.IOException;
 import java.io.RandomAccessFile;
@@ -32,6 +33,10 @@ class SafetensorsFileTest {
 
   private Path crafted(String header, int dataBytes) throws IOException {
     return CraftedFile.write(directory.resolve("crafted.safetensors"), header, dataBytes);
+  }
+
+  private static CheckpointException refused(Path path, String... parts) {
+    return fails(CheckpointException.class, () -> SafetensorsFile.open(path).close(), parts);
   }
 
   @Test
@@ -114,9 +119,10 @@ class SafetensorsFileTest {
       assertEquals(16, file.info("ids").byteSize());
       assertEquals(2, file.info("half").byteSize());
       for (String name : file.names()) {
-        UnsupportedException e =
-            assertThrows(UnsupportedException.class, () -> file.tensor(device, name));
-        assertTrue(e.getMessage().contains(file.info(name).spec().toString()), e.getMessage());
+        fails(
+            UnsupportedException.class,
+            () -> file.tensor(device, name),
+            file.info(name).spec().toString());
       }
       try (Tensor bytes = file.bytes(device, "mask")) {
         assertEquals("U8 [3, 1]", bytes.toString());
@@ -183,9 +189,7 @@ class SafetensorsFileTest {
       })
   void refusesHeadersThatLie(String header, int dataBytes, String message) throws IOException {
     Path path = crafted(header == null ? "" : header, dataBytes);
-    CheckpointException e =
-        assertThrows(CheckpointException.class, () -> SafetensorsFile.open(path).close());
-    assertTrue(e.getMessage().contains(message), e.getMessage());
+    CheckpointException e = refused(path, message);
     assertTrue(e.getMessage().startsWith(path.toString()), e.getMessage());
     assertTrue(e.getMessage().endsWith("download or save the file again"), e.getMessage());
     assertEquals(path, e.path());
@@ -203,18 +207,14 @@ class SafetensorsFileTest {
     ByteBuffer file = ByteBuffer.allocate(10).order(ByteOrder.LITTLE_ENDIAN).putLong(length);
     file.put((byte) '{').put((byte) '}');
     Path path = Files.write(directory.resolve("length.safetensors"), file.array());
-    CheckpointException e =
-        assertThrows(CheckpointException.class, () -> SafetensorsFile.open(path).close());
-    assertTrue(e.getMessage().contains(message), e.getMessage());
+    refused(path, message);
   }
 
   @Test
   void refusesFilesShorterThanALength() throws IOException {
     for (int size : new int[] {0, 1, 7}) {
       Path path = Files.write(directory.resolve("short" + size), new byte[size]);
-      CheckpointException e =
-          assertThrows(CheckpointException.class, () -> SafetensorsFile.open(path).close());
-      assertTrue(e.getMessage().contains("but has only " + size + " bytes"), e.getMessage());
+      refused(path, "but has only " + size + " bytes");
     }
   }
 
@@ -223,9 +223,7 @@ class SafetensorsFileTest {
     byte[] bytes = CraftedFile.bytes("{\"?\":1}", 0);
     bytes[10] = (byte) 0xff;
     Path path = Files.write(directory.resolve("latin1.safetensors"), bytes);
-    CheckpointException e =
-        assertThrows(CheckpointException.class, () -> SafetensorsFile.open(path).close());
-    assertTrue(e.getMessage().contains("expected UTF-8"), e.getMessage());
+    refused(path, "expected UTF-8");
   }
 
   /** As large as a header may be: 100 MB, of which all but one byte are a hole in the file. */
@@ -238,26 +236,21 @@ class SafetensorsFileTest {
       file.write(start.array());
       file.setLength(8 + 100_000_000);
     }
-    CheckpointException e =
-        assertThrows(CheckpointException.class, () -> SafetensorsFile.open(path).close());
-    assertTrue(e.getMessage().contains("there is the byte 0x00"), e.getMessage());
+    refused(path, "there is the byte 0x00");
   }
 
   @Test
   void namesTheTensorThatIsNotThere() {
     try (SafetensorsFile file = SafetensorsFile.open(LLAMA)) {
       assertFalse(file.contains("nope"));
-      CheckpointException e = assertThrows(CheckpointException.class, () -> file.info("nope"));
-      assertTrue(e.getMessage().contains("no tensor \"nope\" among the 21"), e.getMessage());
+      fails(CheckpointException.class, () -> file.info("nope"), "no tensor \"nope\" among the 21");
     }
   }
 
   @Test
   void namesTheFileThatIsNotThere() {
     Path path = directory.resolve("nope.safetensors");
-    CheckpointException e =
-        assertThrows(CheckpointException.class, () -> SafetensorsFile.open(path).close());
-    assertTrue(e.getMessage().contains("nope.safetensors"), e.getMessage());
-    assertThrows(CheckpointException.class, () -> SafetensorsFile.open(directory).close());
+    refused(path, "nope.safetensors");
+    refused(directory);
   }
 }
