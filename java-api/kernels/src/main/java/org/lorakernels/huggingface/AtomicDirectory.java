@@ -10,6 +10,7 @@ import java.nio.file.SimpleFileVisitor;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.BasicFileAttributes;
+import java.util.List;
 import java.util.UUID;
 import java.util.stream.Stream;
 import org.lorakernels.CheckpointException;
@@ -17,12 +18,14 @@ import org.lorakernels.safetensors.AtomicFile;
 
 /**
  * A directory that appears complete or not at all: filled under a temporary name beside its final
- * one and renamed by {@link #commit}. {@link #close} without a commit removes it.
+ * one and renamed by {@link #commit}. {@link #close} without a commit removes it, or, where it was
+ * begun to be resumed, leaves it under its temporary name.
  */
 public final class AtomicDirectory implements AutoCloseable {
   private final Path target;
   private final Path temporary;
   private final boolean overwrite;
+  private final ResumeMark mark; // null: not to be resumed
   private boolean open = true;
 
   /**
@@ -33,16 +36,70 @@ public final class AtomicDirectory implements AutoCloseable {
    * @throws CheckpointException if it may not be replaced, or nothing can be written there
    */
   public AtomicDirectory(Path target, boolean overwrite) {
+    this(target, overwrite, null);
+  }
+
+  /**
+   * Starts a directory, or goes on with one that was left unfinished.
+   *
+   * @param target its final name; missing parents are made
+   * @param overwrite whether a directory with files in it may be replaced
+   * @param resumeKey says what will be in it: an unfinished directory of the same key keeps its
+   *     files, one of another key is emptied; null: never resumed
+   * @throws CheckpointException if it may not be replaced, nothing can be written there, or
+   *     somebody else is writing it
+   */
+  public AtomicDirectory(Path target, boolean overwrite, String resumeKey) {
     this.target = target.toAbsolutePath().normalize();
     this.overwrite = overwrite;
-    this.temporary = beside("tmp");
+    this.temporary =
+        resumeKey == null
+            ? beside("tmp")
+            : this.target.resolveSibling("." + this.target.getFileName() + ".partial");
     requireReplaceable();
     try {
       Files.createDirectories(this.target.getParent());
-      Files.createDirectory(temporary);
+      if (resumeKey == null) {
+        Files.createDirectory(temporary);
+        mark = null;
+      } else {
+        Files.createDirectories(temporary);
+        mark = resume(resumeKey);
+      }
     } catch (IOException e) {
       throw failed(e);
     }
+  }
+
+  private ResumeMark resume(String key) throws IOException {
+    ResumeMark locked = ResumeMark.lock(temporary);
+    try {
+      boolean same = locked.matches(key);
+      for (Path file : files()) {
+        if (!same || file.getFileName().toString().endsWith(".tmp")) {
+          delete(file);
+        }
+      }
+      if (!same) {
+        locked.write(key);
+      }
+      return locked;
+    } catch (IOException | RuntimeException e) {
+      locked.close();
+      throw e;
+    }
+  }
+
+  /** What is in the unfinished directory beside the mark. */
+  private List<Path> files() throws IOException {
+    try (Stream<Path> entries = Files.list(temporary)) {
+      return entries.filter(file -> !file.endsWith(ResumeMark.FILE)).toList();
+    }
+  }
+
+  /** Whether a file of that name is there from before. */
+  public boolean has(String file) {
+    return Files.exists(temporary.resolve(file));
   }
 
   private Path beside(String suffix) {
@@ -82,7 +139,11 @@ public final class AtomicDirectory implements AutoCloseable {
   public void copy(Path source) {
     Path copy = temporary.resolve(source.getFileName());
     try (FileChannel channel =
-        FileChannel.open(copy, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
+        FileChannel.open(
+            copy,
+            StandardOpenOption.CREATE,
+            StandardOpenOption.TRUNCATE_EXISTING,
+            StandardOpenOption.WRITE)) {
       Files.copy(source, Channels.newOutputStream(channel));
       channel.force(true);
     } catch (IOException e) {
@@ -95,6 +156,9 @@ public final class AtomicDirectory implements AutoCloseable {
     AtomicFile.forceDirectory(temporary);
     Path old = null;
     try {
+      if (mark != null) {
+        mark.remove();
+      }
       if (Files.exists(target)) {
         old = beside("old");
         Files.move(target, old, StandardCopyOption.ATOMIC_MOVE);
@@ -122,7 +186,10 @@ public final class AtomicDirectory implements AutoCloseable {
     return cause;
   }
 
-  /** Removes what was written unless it was committed; may be called again. */
+  /**
+   * Removes what was written unless it was committed or is to be resumed; may be called again. An
+   * empty directory is always removed.
+   */
   @Override
   public void close() {
     if (!open) {
@@ -130,7 +197,12 @@ public final class AtomicDirectory implements AutoCloseable {
     }
     open = false;
     try {
-      delete(temporary);
+      if (mark != null) {
+        mark.close();
+      }
+      if (mark == null || files().isEmpty()) {
+        delete(temporary);
+      }
     } catch (IOException e) {
       throw new CheckpointException(
           temporary, "the temporary directory cannot be removed; delete it by hand", e);

@@ -27,16 +27,13 @@ import org.lorakernels.UnsupportedException;
  * transformers leaves it out.
  */
 public final class CheckpointQuantizer {
-  /** Shards are at most this large unless one weight alone is larger. */
-  private static final long DEFAULT_SHARD_BYTES = 5_000_000_000L;
-
   private final Path source;
   private final List<Pattern> included = new ArrayList<>();
   private Nf4Format format = Nf4Format.plain();
   private DType computeDtype;
-  private long maxShardBytes = DEFAULT_SHARD_BYTES;
+  private long maxShardBytes = ModelWriter.DEFAULT_SHARD_BYTES;
   private boolean overwrite;
-  private QuantizationProgress progress = (done, total, tensor) -> {};
+  private CheckpointProgress progress = (done, total, tensor) -> {};
 
   private CheckpointQuantizer(Path source) {
     this.source = Objects.requireNonNull(source, "source");
@@ -93,7 +90,7 @@ public final class CheckpointQuantizer {
   }
 
   /** Who hears about the progress. */
-  public CheckpointQuantizer progress(QuantizationProgress value) {
+  public CheckpointQuantizer progress(CheckpointProgress value) {
     progress = Objects.requireNonNull(value, "progress");
     return this;
   }
@@ -138,7 +135,7 @@ public final class CheckpointQuantizer {
     return overwrite;
   }
 
-  QuantizationProgress progress() {
+  CheckpointProgress progress() {
     return progress;
   }
 }

@@ -14,6 +14,7 @@
  * </pre>
  *
  * {@link org.lorakernels.huggingface.Checkpoint} reads both, {@link
- * org.lorakernels.huggingface.CheckpointQuantizer} turns the first into the second.
+ * org.lorakernels.huggingface.CheckpointQuantizer} turns the first into the second. {@link
+ * org.lorakernels.huggingface.ModelWriter} writes what is made of a checkpoint.
  */
 package org.lorakernels.huggingface;

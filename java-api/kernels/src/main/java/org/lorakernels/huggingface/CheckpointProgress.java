@@ -1,10 +1,10 @@
 package org.lorakernels.huggingface;
 
-/** Hears how far a quantisation has come. Called on the thread that quantises. */
+/** Hears how far the writing of a checkpoint has come. Called on the thread that writes. */
 @FunctionalInterface
-public interface QuantizationProgress {
+public interface CheckpointProgress {
   /**
-   * Some bytes of the source have been dealt with.
+   * Some bytes have been dealt with.
    *
    * @param doneBytes so far, growing
    * @param totalBytes what it will be at the end
