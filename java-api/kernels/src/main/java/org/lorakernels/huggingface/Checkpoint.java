@@ -20,7 +20,9 @@ import org.lorakernels.Weight;
 import org.lorakernels.json.JsonException;
 import org.lorakernels.json.JsonObject;
 import org.lorakernels.json.JsonReader;
+import org.lorakernels.safetensors.SafetensorsDtype;
 import org.lorakernels.safetensors.SafetensorsStore;
+import org.lorakernels.safetensors.TensorInfo;
 
 /**
  * A checkpoint in a directory: {@code config.json} and tensors, dense or 4-bit. Opening it reads
@@ -231,6 +233,34 @@ public final class Checkpoint implements AutoCloseable {
               + (contains(name) ? " is not quantised; ask for dense(name)" : " does not exist"));
     }
     return new FourBitLoader(device, store, name, state).load();
+  }
+
+  /** Bytes of a weight as it is stored, with what is stored beside it. */
+  public long byteSize(String name) {
+    return stored(name).stream().mapToLong(TensorInfo::byteSize).sum();
+  }
+
+  /** The element type of a weight that is stored dense, which may be one not computed with. */
+  public SafetensorsDtype storedDtype(String name) {
+    return store.info(name).dtype();
+  }
+
+  /** A weight as it is stored, for a checkpoint that is written; this one stays open until then. */
+  public ModelItem carried(String name) {
+    return ModelItem.carried(store, stored(name));
+  }
+
+  private List<TensorInfo> stored(String name) {
+    List<TensorInfo> tensors = new ArrayList<>(List.of(store.info(name)));
+    if (isQuantized(name)) {
+      tensors.add(store.info(name + FourBitKeys.quantState(quantStates.get(name).codeBook())));
+      FourBitKeys.TENSORS.stream()
+          .map(suffix -> name + suffix)
+          .filter(store::contains)
+          .map(store::info)
+          .forEach(tensors::add);
+    }
+    return tensors;
   }
 
   /** Releases the mapped files once the weights that share them are closed; may be called again. */

@@ -27,9 +27,14 @@ public abstract sealed class ModelItem {
     this.sourceBytes = sourceBytes;
   }
 
-  /** A tensor of another checkpoint as it is, of any element type. */
-  public static ModelItem carried(SafetensorsStore store, TensorInfo tensor) {
-    return new Carried(store, tensor);
+  /**
+   * A weight of another checkpoint as it is: tensors of any element type that stay in one file.
+   *
+   * @param store stays open until they are written
+   * @param tensors the weight itself, then what is stored beside it
+   */
+  static ModelItem carried(SafetensorsStore store, List<TensorInfo> tensors) {
+    return new Carried(store, tensors);
   }
 
   /**
@@ -93,29 +98,31 @@ public abstract sealed class ModelItem {
 
   private static final class Carried extends ModelItem {
     private final SafetensorsStore store;
-    private final TensorInfo tensor;
+    private final List<TensorInfo> tensors;
 
-    Carried(SafetensorsStore store, TensorInfo tensor) {
-      super(tensor.name(), tensor.byteSize());
+    Carried(SafetensorsStore store, List<TensorInfo> tensors) {
+      super(tensors.get(0).name(), tensors.stream().mapToLong(TensorInfo::byteSize).sum());
       this.store = store;
-      this.tensor = tensor;
+      this.tensors = List.copyOf(tensors);
     }
 
     @Override
     long plannedBytes() {
-      return tensor.byteSize();
+      return sourceBytes();
     }
 
     @Override
     List<TensorSpec> prepare(Runnable made) {
-      return List.of(tensor.spec());
+      return tensors.stream().map(TensorInfo::spec).toList();
     }
 
     @Override
     void write(SafetensorsWriter writer) {
-      for (long from = 0; from < tensor.byteSize(); from += COPY_BYTES) {
-        int length = (int) Math.min(COPY_BYTES, tensor.byteSize() - from);
-        writer.write(name(), from, store.read(name(), from, length));
+      for (TensorInfo tensor : tensors) {
+        for (long from = 0; from < tensor.byteSize(); from += COPY_BYTES) {
+          int length = (int) Math.min(COPY_BYTES, tensor.byteSize() - from);
+          writer.write(tensor.name(), from, store.read(tensor.name(), from, length));
+        }
       }
     }
   }

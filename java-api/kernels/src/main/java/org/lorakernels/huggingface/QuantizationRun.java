@@ -109,7 +109,7 @@ final class QuantizationRun implements AutoCloseable {
             settings.format(),
             tensor.byteSize(),
             () -> quantize(tensor.name()))
-        : ModelItem.carried(store, tensor);
+        : ModelItem.carried(store, List.of(tensor));
   }
 
   private static DType dtype(TensorInfo tensor) {

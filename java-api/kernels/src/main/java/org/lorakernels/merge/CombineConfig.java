@@ -1,11 +1,13 @@
 package org.lorakernels.merge;
 
+import java.util.Locale;
 import java.util.Objects;
 import java.util.Optional;
 import org.lorakernels.InvalidArgumentException;
 import org.lorakernels.LoraConfig;
 import org.lorakernels.MergeKernels.SignElection;
 import org.lorakernels.TruncatedSvd;
+import org.lorakernels.json.JsonObject;
 
 /**
  * How to combine: the method and its parameters. Immutable; start from {@link #of}:
@@ -204,12 +206,33 @@ public final class CombineConfig {
     return Optional.ofNullable(masks);
   }
 
+  /** What is recorded beside a result. */
+  JsonObject describe() {
+    JsonObject json = new JsonObject().put("method", method.toString());
+    if (method.needsDensity()) {
+      json.put("density", density()).put("seed", seed);
+    }
+    if (method.electsSign()) {
+      json.put("majority_sign", election.name().toLowerCase(Locale.ROOT));
+    }
+    if (method.dropping() == CombineMethod.Dropping.BY_MAGNITUDE) {
+      json.put("epsilon", epsilon);
+    }
+    if (method.dropping() == CombineMethod.Dropping.OUTLIERS) {
+      json.put("gamma", gamma);
+    }
+    if (rank != 0) {
+      json.put("rank", rank);
+    }
+    return json;
+  }
+
   @Override
   public String toString() {
     return method
         + (method.needsDensity() && density != 0 ? ", density " + density : "")
         + (method.electsSign()
-            ? ", majority sign by " + election.name().toLowerCase(java.util.Locale.ROOT)
+            ? ", majority sign by " + election.name().toLowerCase(Locale.ROOT)
             : "");
   }
 }

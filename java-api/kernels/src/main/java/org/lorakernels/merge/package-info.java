@@ -6,6 +6,8 @@
  *       and with PEFT's semantics ({@link org.lorakernels.merge.CombineMethod}).
  *   <li>{@link org.lorakernels.merge.TensorCombiner}: the same methods on plain tensors.
  *   <li>{@link org.lorakernels.merge.SignConflicts}: how much adapters oppose one another.
+ *   <li>{@link org.lorakernels.merge.CheckpointMerger}: adapters or fine-tuned models into a
+ *       checkpoint.
  * </ul>
  */
 package org.lorakernels.merge;

@@ -164,6 +164,11 @@ public final class PeftAdapter implements AutoCloseable {
 
   // ---- using
 
+  /** The directory that it was loaded from. */
+  public Path directory() {
+    return directory;
+  }
+
   /** What {@code adapter_config.json} says. */
   public PeftConfig config() {
     return config;
