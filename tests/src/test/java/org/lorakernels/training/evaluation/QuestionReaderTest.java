@@ -142,7 +142,7 @@ class QuestionReaderTest {
         "\"choices\" must be an array, but is string",
         "b.jsonl",
         "{\"query\": \"q\", \"choices\": \"a\", \"gold\": 0}");
-    failure("row 2 is no question", "b.json", "[" + good + ",\n{\"query\": \"q\"}]");
+    failure("line 2 is no question", "b.json", "[" + good + ",\n{\"query\": \"q\"}]");
     failure("no known shape", "b.jsonl", "{\"text\": \"x\"}");
     failure("no known shape", "b.jsonl", "");
     failure("cannot be read", "directory/none.jsonl", null);

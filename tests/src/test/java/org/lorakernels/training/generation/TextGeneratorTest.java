@@ -126,7 +126,7 @@ class TextGeneratorTest {
     assertEquals(FinishReason.CONTEXT_FULL, full.finishReason());
     assertEquals(CONTEXT, full.promptIds().length + full.ids().length);
     int d = TOKENIZER.encode("d", false)[0];
-    Generation own = say(text, GenerationConfig.greedy().endIds(d), new ArrayList<>());
+    Generation own = say(text, GenerationConfig.greedy().endIds(Set.of(d)), new ArrayList<>());
     assertEquals("abc", own.text());
     Generation cancelled =
         generator(new Script(TOKENIZER.encode(text, false)))

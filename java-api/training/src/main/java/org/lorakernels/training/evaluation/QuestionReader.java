@@ -2,10 +2,11 @@ package org.lorakernels.training.evaluation;
 
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.StreamReadFeature;
-import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.MappingIterator;
+import com.fasterxml.jackson.databind.ObjectReader;
 import com.fasterxml.jackson.databind.json.JsonMapper;
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import com.fasterxml.jackson.dataformat.csv.CsvMapper;
 import com.fasterxml.jackson.dataformat.csv.CsvParser;
@@ -22,11 +23,11 @@ import org.lorakernels.InvalidArgumentException;
 
 /** Reads files of questions: JSON Lines, one JSON array, or MMLU's csv. */
 public final class QuestionReader {
-  private static final ObjectMapper JSON =
+  private static final ObjectReader JSON =
       JsonMapper.builder()
           .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
-          .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
-          .build();
+          .build()
+          .readerFor(JsonNode.class);
   private static final CsvMapper CSV =
       CsvMapper.builder().enable(CsvParser.Feature.WRAP_AS_ARRAY).build();
   private static final int MMLU_COLUMNS = 6;
@@ -97,35 +98,20 @@ public final class QuestionReader {
   }
 
   private static List<Row> rows(Path file, int limit) {
-    List<String> lines = lines(file);
     List<Row> rows = new ArrayList<>();
-    if (lines.stream()
-        .findFirst()
-        .filter(line -> line.stripLeading().startsWith("["))
-        .isPresent()) {
-      int index = 0;
-      for (JsonNode value : parse(file, "the array", String.join("\n", lines))) {
-        if (rows.size() < limit) {
-          rows.add(new Row("row " + ++index, value));
-        }
+    try (var reader = Files.newBufferedReader(file);
+        MappingIterator<JsonNode> values = JSON.readValues(reader)) {
+      while (rows.size() < limit && values.hasNextValue()) {
+        int line = values.getParser().currentTokenLocation().getLineNr();
+        rows.add(new Row("line " + line, values.nextValue()));
       }
-      return rows;
-    }
-    for (int i = 0; i < lines.size() && rows.size() < limit; i++) {
-      if (!lines.get(i).isBlank()) {
-        String place = "line " + (i + 1);
-        rows.add(new Row(place, parse(file, place, lines.get(i))));
-      }
+    } catch (JsonProcessingException e) {
+      String place = "line " + e.getLocation().getLineNr();
+      throw new CheckpointException(file, place + " is not JSON: " + e.getOriginalMessage(), e);
+    } catch (IOException e) {
+      throw unreadable(file, e);
     }
     return rows;
-  }
-
-  private static JsonNode parse(Path file, String place, String text) {
-    try {
-      return JSON.readTree(text);
-    } catch (JsonProcessingException e) {
-      throw new CheckpointException(file, place + " is not JSON: " + e.getOriginalMessage(), e);
-    }
   }
 
   private static List<Row> csv(Path file, int limit) {
@@ -146,13 +132,13 @@ public final class QuestionReader {
                   + " columns (question, four choices, letter), but has "
                   + cells.length);
         }
-        ObjectNode row = JSON.createObjectNode().put("question", cells[0]).put("subject", subject);
-        row.putPOJO("choices", null);
+        ObjectNode row = JsonNodeFactory.instance.objectNode();
+        row.put("question", cells[0]).put("subject", subject);
         Arrays.stream(cells, 1, 5).forEach(row.putArray("choices")::add);
         rows.add(new Row(place, row.put("answer", cells[5].strip())));
       }
     } catch (IOException e) {
-      throw new CheckpointException(file, "cannot be read: " + e.getMessage(), e);
+      throw unreadable(file, e);
     }
     return rows;
   }
@@ -185,7 +171,11 @@ public final class QuestionReader {
     try {
       return Files.readAllLines(file);
     } catch (IOException e) {
-      throw new CheckpointException(file, "cannot be read: " + e, e);
+      throw unreadable(file, e);
     }
+  }
+
+  private static CheckpointException unreadable(Path file, IOException cause) {
+    return new CheckpointException(file, "cannot be read: " + cause, cause);
   }
 }

@@ -60,8 +60,8 @@ public record GenerationConfig(
     return new GenerationConfig(sampling, maxNewTokens, List.of(strings), endIds);
   }
 
-  /** The same with other ids that end the continuation; none: it never ends by itself. */
-  public GenerationConfig endIds(Integer... ids) {
-    return new GenerationConfig(sampling, maxNewTokens, stopStrings, Set.of(ids));
+  /** The same with other ids that end the continuation; an empty set: none does. */
+  public GenerationConfig endIds(Set<Integer> ids) {
+    return new GenerationConfig(sampling, maxNewTokens, stopStrings, ids);
   }
 }

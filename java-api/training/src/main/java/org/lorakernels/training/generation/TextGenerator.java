@@ -4,8 +4,11 @@ import java.util.Arrays;
 import java.util.BitSet;
 import java.util.Set;
 import java.util.function.IntFunction;
+import org.lorakernels.CheckpointException;
 import org.lorakernels.InvalidArgumentException;
 import org.lorakernels.training.data.Tokenizer;
+import org.lorakernels.training.model.CausalLm;
+import org.lorakernels.training.model.Decoder;
 
 /** Continues texts. */
 public final class TextGenerator {
@@ -31,6 +34,54 @@ public final class TextGenerator {
     this.contextLength = contextLength;
     this.endIds = Set.copyOf(endIds);
     this.tokenizer = tokenizer;
+  }
+
+  /**
+   * A generator.
+   *
+   * @param model the model, which must stay open as long as the generator is used
+   * @param tokenizer the model's; null: token ids only
+   * @throws CheckpointException if the checkpoint's files do not say which tokens end a sequence
+   *     because they cannot be read
+   */
+  public static TextGenerator of(CausalLm model, Tokenizer tokenizer) {
+    return new TextGenerator(
+        capacity -> session(model.decoder(capacity)),
+        (int) Math.min(Integer.MAX_VALUE, model.config().maxPositions()),
+        EndTokens.of(model.directory(), tokenizer),
+        tokenizer);
+  }
+
+  private static DecoderSession session(Decoder decoder) {
+    return new DecoderSession() {
+      @Override
+      public float[] append(int[] ids) {
+        return decoder.append(ids);
+      }
+
+      @Override
+      public void close() {
+        decoder.close();
+      }
+    };
+  }
+
+  /**
+   * Continues a text.
+   *
+   * @param prompt the text; BOS is put before it by the tokenizer's own rule
+   * @param config how to choose, and when to end
+   * @param listener gets the text while it is made
+   * @return the continuation
+   * @throws InvalidArgumentException if there is no tokenizer, or the prompt has no tokens or too
+   *     many
+   */
+  public Generation generate(String prompt, GenerationConfig config, GenerationListener listener) {
+    if (tokenizer == null) {
+      throw new InvalidArgumentException(
+          "generate: a text needs a tokenizer, but the model has none; give token ids");
+    }
+    return generate(tokenizer.encodePrompt(prompt), config, listener);
   }
 
   /**

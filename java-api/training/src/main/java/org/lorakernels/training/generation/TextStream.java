@@ -26,12 +26,16 @@ final class TextStream {
   /**
    * A stream that continues a prompt.
    *
-   * @param tokenizer decodes; special tokens do not become text
+   * @param tokenizer decodes; special tokens do not become text, nor do ids beyond its vocabulary,
+   *     which models have whose embedding is padded
    * @param prompt ids before the first one
    */
   TextStream(Tokenizer tokenizer, int[] prompt) {
     this.tokenizer = tokenizer;
-    this.window = Arrays.copyOfRange(prompt, Math.max(0, prompt.length - CONTEXT), prompt.length);
+    this.window =
+        Arrays.stream(prompt, Math.max(0, prompt.length - CONTEXT), prompt.length)
+            .filter(id -> id < tokenizer.vocabularySize())
+            .toArray();
     this.size = window.length;
     startAfterWindow();
   }
@@ -43,6 +47,9 @@ final class TextStream {
    * @return the characters that are whole now; often none
    */
   String append(int id) {
+    if (id >= tokenizer.vocabularySize()) {
+      return "";
+    }
     window = size == window.length ? Arrays.copyOf(window, size + CONTEXT) : window;
     window[size++] = id;
     String text = decode();
