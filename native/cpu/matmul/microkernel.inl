@@ -51,7 +51,7 @@ void multiply_tile(int64_t steps, const typename Product::Element* a, int64_t a_
   for (int i = 0; i < kRows; ++i) {
     row[i] = a + i * a_row;
 #pragma GCC unroll 8
-    for (int v = 0; v < kVectors; ++v) sum[i][v] = Simd::load(c + i * kTileColumns + v * Simd::kLanes);
+    for (int v = 0; v < kVectors; ++v) sum[i][v] = Simd::zero();
   }
   int64_t at = 0;
 #pragma GCC unroll 2
@@ -69,7 +69,10 @@ void multiply_tile(int64_t steps, const typename Product::Element* a, int64_t a_
 #pragma GCC unroll 8
   for (int i = 0; i < kRows; ++i) {
 #pragma GCC unroll 8
-    for (int v = 0; v < kVectors; ++v) Simd::store(c + i * kTileColumns + v * Simd::kLanes, sum[i][v]);
+    for (int v = 0; v < kVectors; ++v) {
+      float* out = c + i * kTileColumns + v * Simd::kLanes;
+      Simd::store(out, Simd::add(Simd::load(out), sum[i][v]));
+    }
   }
 }
 
