@@ -26,6 +26,8 @@ KernelTable build(Isa isa) {
   install_rope_scalar(t);
   install_embedding_scalar(t);
   install_reduce_scalar(t);
+  install_attention_scalar(t);
+  install_cross_entropy_scalar(t);
   if (isa >= Isa::kAvx2) {
     t.name = "avx2";
     install_quantize_avx2(t);
@@ -39,6 +41,8 @@ KernelTable build(Isa isa) {
     install_rope_avx2(t);
     install_embedding_avx2(t);
     install_reduce_avx2(t);
+    install_attention_avx2(t);
+    install_cross_entropy_avx2(t);
   }
   if (isa >= Isa::kAvx512) {
     t.name = "avx512";
@@ -53,6 +57,8 @@ KernelTable build(Isa isa) {
     install_rope_avx512(t);
     install_embedding_avx512(t);
     install_reduce_avx512(t);
+    install_attention_avx512(t);
+    install_cross_entropy_avx512(t);
   }
   if (isa >= Isa::kAvx512Bf16) {
     t.name = "avx512bf16";

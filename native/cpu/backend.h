@@ -16,7 +16,7 @@ enum class Isa { kScalar, kAvx2, kAvx512, kAvx512Bf16 };
 // Quantise, dequantise (folder quantize/), convert, dropout, sums and products of elements (elementwise/), matmul, LoRA and
 // gradients of dense weights (matmul/), merge and norms of merged rows (merge/), AdamW (adamw/), gated activations (glu/),
 // RMS norm (norm/), rotary embedding (rope/), token embedding (embedding/), sums over rows and elements (reduce/),
-// combinations of several tensors (combine/).
+// combinations of several tensors (combine/), attention (attention/), the head and its loss (cross_entropy/).
 void install_quantize_scalar(KernelTable&);
 void install_quantize_avx2(KernelTable&);
 void install_quantize_avx512(KernelTable&);
@@ -51,6 +51,12 @@ void install_embedding_avx512(KernelTable&);
 void install_reduce_scalar(KernelTable&);
 void install_reduce_avx2(KernelTable&);
 void install_reduce_avx512(KernelTable&);
+void install_attention_scalar(KernelTable&);
+void install_attention_avx2(KernelTable&);
+void install_attention_avx512(KernelTable&);
+void install_cross_entropy_scalar(KernelTable&);
+void install_cross_entropy_avx2(KernelTable&);
+void install_cross_entropy_avx512(KernelTable&);
 
 // AVX2 means AVX2, FMA and F16C. AVX-512 means F, BW, DQ, VL and VBMI (Ice Lake, Zen 4 and later); with BF16 the dot
 // product on top of it (Cooper Lake with VBMI, Sapphire Rapids, Zen 4).

@@ -113,7 +113,8 @@ typedef struct lk_cross_entropy {
   lk_tensor loss;        /* F32 [1, tokens], written; 0 where ignored */
   lk_tensor dx;          /* [tokens, hidden], dtype of x, overwritten; data 0: not wanted */
   lk_tensor dweight;     /* F32 [vocabulary, hidden], added to; data 0: not wanted */
-  lk_tensor predictions; /* I32 [1, tokens], the most probable id (the lowest of equals); data 0: not wanted */
+  lk_tensor predictions; /* I32 [1, tokens], the most probable id (the lowest of equals), -1 where ignored; data 0: not
+                            wanted */
 } lk_cross_entropy;
 
 LK_API lk_status lk_linear_cross_entropy(lk_device* device, const lk_cross_entropy* arguments);

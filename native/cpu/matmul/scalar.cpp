@@ -21,13 +21,7 @@ constexpr int kBlockRows = 128, kBlockColumns = 128;
 
 #include "cpu/matmul/rows.inl"
 
-// out[i][j] = in[j][i]
-inline void transpose_square(const float* in, int64_t in_stride, float* out, int64_t out_stride) {
-  for (int i = 0; i < Simd::kLanes; ++i) {
-    for (int j = 0; j < Simd::kLanes; ++j) out[i * out_stride + j] = in[j * in_stride + i];
-  }
-}
-
+#include "cpu/matmul/transpose_scalar.inl"
 #include "cpu/matmul/weights.inl"
 
 struct FastPanels {

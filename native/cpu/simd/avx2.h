@@ -34,7 +34,8 @@ struct Simd {
   }
   static Mask less(F a, F b) { return _mm256_cmp_ps(a, b, _CMP_LT_OQ); }
   static F select(Mask m, F a, F b) { return _mm256_blendv_ps(b, a, m); }  // m ? a : b
-  static F fma(F a, F b, F c) { return _mm256_fmadd_ps(a, b, c); }         // a * b + c
+  static bool any(Mask m) { return _mm256_movemask_ps(m) != 0; }
+  static F fma(F a, F b, F c) { return _mm256_fmadd_ps(a, b, c); }  // a * b + c
   static F round(F a) { return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
   // a * 2^n, rounded once; n is integral, -150 ... 150
   static F times_power_of_two(F a, F n) {
@@ -53,6 +54,11 @@ struct Simd {
   }
 
   static D zero_d() { return {_mm256_setzero_pd(), _mm256_setzero_pd()}; }
+  // sums + a in F64, lane by lane
+  static D add(D sums, F a) {
+    return {_mm256_add_pd(sums.low, _mm256_cvtps_pd(_mm256_castps256_ps128(a))),
+            _mm256_add_pd(sums.high, _mm256_cvtps_pd(_mm256_extractf128_ps(a, 1)))};
+  }
   // sums + a * a in F64, lane by lane
   static D add_squares(D sums, F a) {
     const __m256d low = _mm256_cvtps_pd(_mm256_castps256_ps128(a));

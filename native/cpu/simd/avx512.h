@@ -33,7 +33,8 @@ struct Simd {
   }
   static Mask less(F a, F b) { return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ); }
   static F select(Mask m, F a, F b) { return _mm512_mask_blend_ps(m, b, a); }  // m ? a : b
-  static F fma(F a, F b, F c) { return _mm512_fmadd_ps(a, b, c); }             // a * b + c
+  static bool any(Mask m) { return m != 0; }
+  static F fma(F a, F b, F c) { return _mm512_fmadd_ps(a, b, c); }  // a * b + c
   static F round(F a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
   // a * 2^n, rounded once; n is integral, -150 ... 150
   static F times_power_of_two(F a, F n) { return _mm512_scalef_ps(a, n); }
@@ -41,6 +42,11 @@ struct Simd {
   static float largest(F a) { return _mm512_reduce_max_ps(a); }
 
   static D zero_d() { return {_mm512_setzero_pd(), _mm512_setzero_pd()}; }
+  // sums + a in F64, lane by lane
+  static D add(D sums, F a) {
+    return {_mm512_add_pd(sums.low, _mm512_cvtps_pd(_mm512_castps512_ps256(a))),
+            _mm512_add_pd(sums.high, _mm512_cvtps_pd(_mm512_extractf32x8_ps(a, 1)))};
+  }
   // sums + a * a in F64, lane by lane
   static D add_squares(D sums, F a) {
     const __m512d low = _mm512_cvtps_pd(_mm512_castps512_ps256(a));

@@ -73,6 +73,7 @@ struct Simd {
     for (int i = 0; i < kLanes; ++i) a.lane[i] = m.lane[i] ? a.lane[i] : b.lane[i];
     return a;
   }
+  static bool any(Mask m) { return m.lane[0] || m.lane[1] || m.lane[2] || m.lane[3]; }
   static F fma(F a, F b, F c) { return add(mul(a, b), c); }
   static F round(F a) {
     return map(a, a, [](float x, float) { return std::nearbyint(x); });
@@ -88,6 +89,11 @@ struct Simd {
   static float largest(F a) { return std::max(std::max(a.lane[0], a.lane[2]), std::max(a.lane[1], a.lane[3])); }
 
   static D zero_d() { return {{0, 0, 0, 0}}; }
+  // sums + a in F64, lane by lane
+  static D add(D sums, F a) {
+    for (int i = 0; i < kLanes; ++i) sums.lane[i] += double{a.lane[i]};
+    return sums;
+  }
   // sums + a * a in F64, lane by lane
   static D add_squares(D sums, F a) {
     for (int i = 0; i < kLanes; ++i) sums.lane[i] += double{a.lane[i]} * double{a.lane[i]};

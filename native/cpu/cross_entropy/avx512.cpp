@@ -1,0 +1,29 @@
+#include "cpu/simd/target.h"
+
+#pragma GCC push_options
+#pragma GCC target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi")
+
+#include "cpu/simd/avx512.h"
+
+namespace lk::cpu::avx512 {
+namespace {
+
+#include "cpu/simd/io.inl"
+#include "cpu/simd/math.inl"
+
+#include "cpu/cross_entropy/softmax.inl"
+
+#include "cpu/cross_entropy/body.inl"
+
+}  // namespace
+}  // namespace lk::cpu::avx512
+
+#pragma GCC pop_options
+
+namespace lk::cpu {
+
+void install_cross_entropy_avx512(KernelTable& table) {
+  table.transformer.linear_cross_entropy = avx512::linear_cross_entropy;
+}
+
+}  // namespace lk::cpu
