@@ -110,11 +110,6 @@ public record ModelConfig(
     return architecture.scalesEmbedding() ? Math.sqrt(hiddenSize) : 1;
   }
 
-  /** Whether some layer sees a window only. */
-  public boolean hasWindows() {
-    return layers.stream().anyMatch(layer -> layer.window() > 0);
-  }
-
   /** The distinct rotary positions. */
   Set<RopeConfig> ropes() {
     Set<RopeConfig> distinct = new LinkedHashSet<>();

@@ -42,6 +42,11 @@ final class Scratch implements Resource {
     }
   }
 
+  /** Bytes for passes of at most so many tokens. */
+  long byteSize(long tokens, boolean withBackward) {
+    return forward.byteSize(tokens) + (withBackward ? backward.byteSize(tokens) : 0);
+  }
+
   /** The normalised input of a sublayer, [tokens, hidden]. */
   Tensor normed() {
     return normed.get();

@@ -43,6 +43,11 @@ final class Tape implements AutoCloseable {
     workspace.resize(tokens);
   }
 
+  /** Bytes for passes of at most so many tokens. */
+  long byteSize(long tokens) {
+    return workspace.byteSize(tokens);
+  }
+
   /** The input of layer {@code i}, or, after the last layer, the output of all. */
   Tensor hidden(int i) {
     return hidden[i % hidden.length].get();

@@ -19,6 +19,7 @@ final class Workspace implements AutoCloseable {
   private long tokens;
   private long capacity;
 
+  /** Without memory until the first {@link #resize}; {@code device} null: never with memory. */
   Workspace(Device device) {
     this.device = device;
   }
@@ -49,11 +50,20 @@ final class Workspace implements AutoCloseable {
     }
     if (newTokens > capacity) {
       buffers.forEach(Buffer::release);
-      capacity = (newTokens + GRAIN - 1) / GRAIN * GRAIN;
+      capacity = rounded(newTokens);
       buffers.forEach(Buffer::allocate);
     }
     tokens = newTokens;
     buffers.forEach(Buffer::show);
+  }
+
+  /** Bytes for passes of at most so many tokens. */
+  long byteSize(long most) {
+    return buffers.stream().mapToLong(b -> b.perToken * b.dtype.bytes()).sum() * rounded(most);
+  }
+
+  private static long rounded(long tokens) {
+    return (tokens + GRAIN - 1) / GRAIN * GRAIN;
   }
 
   @Override
