@@ -35,10 +35,15 @@ def curve(model, ids, labels, steps, out, prefix):
         loss.backward()
         if step == 0:
             for name, p in parameters:
-                out[f"{prefix}.grad.{name.replace('.default', '')}"] = p.grad.clone()
+                out[f"{prefix}.grad.{stored(name)}"] = p.grad.clone()
         losses.append(loss.item())
         optimizer.step()
     out[f"{prefix}.loss"] = torch.tensor(losses)
+
+
+def stored(name):
+    """The key of a parameter in PEFT's files."""
+    return name.replace(".default", "").replace("magnitude_vector.weight", "magnitude_vector")
 
 
 def perturb_adapter(model):
