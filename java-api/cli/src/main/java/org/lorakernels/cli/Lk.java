@@ -18,6 +18,7 @@ import picocli.CommandLine.IVersionProvider;
       InfoCommand.class,
       QuickstartCommand.class,
       QuantizeCommand.class,
+      MergeCommand.class,
       BenchCommand.class
     })
 public final class Lk {
