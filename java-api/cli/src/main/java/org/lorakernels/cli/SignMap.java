@@ -1,5 +1,6 @@
 package org.lorakernels.cli;
 
+import java.awt.Color;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -71,11 +72,12 @@ final class SignMap {
     HeatMapChart chart =
         new HeatMapChartBuilder()
             .width(240 + 90 * columns.size())
-            .height(200 + 18 * rows.size())
+            .height(340 + 18 * rows.size())
             .title("opposing signs, %")
             .xAxisTitle("weight")
             .yAxisTitle("layer")
             .build();
+    chart.getStyler().setChartBackgroundColor(Color.WHITE);
     chart.getStyler().setMin(0).setMax(100).setShowValue(true).setHeatMapValueDecimalPattern("0");
     chart.addSeries("opposing signs", columns, rows, cells);
     ByteArrayOutputStream bytes = new ByteArrayOutputStream();
