@@ -281,6 +281,11 @@ public final class PeftConfig {
     return new PeftConfig(json().put(DORA, on));
   }
 
+  /** The same with another dropout in training, in [0, 1). */
+  public PeftConfig withDropout(float rate) {
+    return new PeftConfig(json().put(DROPOUT, fraction(rate)));
+  }
+
   /** The same for another task, for example {@code CAUSAL_LM}, which is the default. */
   public PeftConfig withTaskType(String taskType) {
     return new PeftConfig(json().put(TASK_TYPE, taskType));

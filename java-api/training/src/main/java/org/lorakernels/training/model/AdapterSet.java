@@ -4,6 +4,7 @@ import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.OptionalDouble;
 import java.util.function.BiConsumer;
 import org.lorakernels.InvalidArgumentException;
 import org.lorakernels.LoraAdapter;
@@ -56,9 +57,14 @@ final class AdapterSet implements AutoCloseable {
 
   /** Adapters from PEFT's files. */
   static AdapterSet load(
-      PeftAdapter loaded, Path directory, List<Linear> linears, DoraScratch scratch) {
+      PeftAdapter loaded,
+      Path directory,
+      OptionalDouble dropout,
+      List<Linear> linears,
+      DoraScratch scratch) {
     AdapterSet set = new AdapterSet(scratch);
-    set.config = loaded.config();
+    float rate = (float) dropout.orElse(loaded.config().dropout());
+    set.config = dropout.isPresent() ? loaded.config().withDropout(rate) : loaded.config();
     Map<String, Linear> byModule = new LinkedHashMap<>();
     linears.forEach(linear -> byModule.put(linear.module(), linear));
     try {
@@ -79,7 +85,7 @@ final class AdapterSet implements AutoCloseable {
         LoraAdapter adapter = loaded.modules().get(linear.module());
         if (adapter != null) {
           Tensor magnitude = loaded.magnitudes().get(linear.module());
-          set.attach(linear, copy(adapter), magnitude != null, copy(magnitude));
+          set.attach(linear, copy(adapter, rate), magnitude != null, copy(magnitude));
         }
       }
       return set;
@@ -89,10 +95,10 @@ final class AdapterSet implements AutoCloseable {
     }
   }
 
-  private static LoraAdapter copy(LoraAdapter adapter) {
+  private static LoraAdapter copy(LoraAdapter adapter, float dropout) {
     Tensor a = adapter.a().copy();
     try {
-      return LoraAdapter.of(adapter.config(), a, adapter.b().copy());
+      return LoraAdapter.of(adapter.config().dropout(dropout), a, adapter.b().copy());
     } catch (RuntimeException failure) {
       a.close();
       throw failure;

@@ -4,6 +4,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
+import java.util.OptionalDouble;
 import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.function.Consumer;
@@ -135,10 +136,19 @@ public final class CausalLm implements AutoCloseable {
    * @throws LoraKernelsException if it does not fit the model
    */
   public void loadAdapter(Path adapter) {
+    loadAdapter(adapter, OptionalDouble.empty());
+  }
+
+  /**
+   * {@link #loadAdapter(Path)} with another dropout.
+   *
+   * @param dropout probability of dropping, in [0, 1); empty: the adapter's own
+   */
+  public void loadAdapter(Path adapter, OptionalDouble dropout) {
     requireOpen("loadAdapter");
     removeAdapters();
     try (PeftAdapter loaded = PeftAdapter.loadWithMagnitudes(device, adapter)) {
-      adapters = AdapterSet.load(loaded, adapter, parts.stack().linears(), doraScratch);
+      adapters = AdapterSet.load(loaded, adapter, dropout, parts.stack().linears(), doraScratch);
     }
     adapters.training(training);
   }
@@ -391,11 +401,12 @@ public final class CausalLm implements AutoCloseable {
    * type of the checkpoint that was loaded, whose other files are copied. For full fine-tuning;
    * adapters are not part of it.
    *
-   * @param target a directory that does not exist or is empty; appears complete or not at all
+   * @param target appears complete or not at all
+   * @param overwrite whether a directory with files in it may be replaced
    * @throws UnsupportedException if weights are in 4 bits
    * @throws CheckpointException if it cannot be written
    */
-  public void saveModel(Path target) {
+  public void saveModel(Path target, boolean overwrite) {
     requireOpen("saveModel");
     for (Linear linear : parts.stack().linears()) {
       if (linear.quantizedName() != null) {
@@ -407,7 +418,7 @@ public final class CausalLm implements AutoCloseable {
     }
     List<DenseParameter> all = new ArrayList<>();
     forEachDense(all::add);
-    ModelWriter.write(directory, all, target);
+    ModelWriter.write(directory, all, target, overwrite);
   }
 
   private void requireOpen(String operation) {

@@ -91,7 +91,7 @@ public final class LoadOptions {
   }
 
   /** The type in which a dense weight stored in {@code stored} is held. */
-  DType held(DType stored) {
+  public DType held(DType stored) {
     return switch (bits) {
       case 32 -> DType.F32;
       case 16 -> stored == DType.F32 ? half() : stored;

@@ -11,6 +11,8 @@ import java.util.regex.Pattern;
 import java.util.regex.PatternSyntaxException;
 import org.lorakernels.InvalidArgumentException;
 import org.lorakernels.LoraConfig;
+import org.lorakernels.json.JsonObject;
+import org.lorakernels.peft.PeftConfig;
 
 /**
  * Which linear layers get an adapter, and of what kind. Immutable; start from {@link #rank}:
@@ -57,6 +59,26 @@ public final class LoraSpec {
    */
   public static LoraSpec rank(int rank) {
     return new LoraSpec(LoraConfig.rank(rank), false, module -> true, layer -> true, List.of());
+  }
+
+  /** What a PEFT configuration describes: rank, ranks of patterns, targets, layers, DoRA. */
+  public static LoraSpec of(PeftConfig config) {
+    LoraConfig base =
+        LoraConfig.rank(config.rank())
+            .alpha(config.alpha())
+            .dropout(config.dropout())
+            .rsLora(config.rsLora());
+    LoraSpec spec = rank(config.rank()).with(base).dora(config.dora());
+    JsonObject ranks = config.json().findObject("rank_pattern").orElseGet(JsonObject::new);
+    for (String pattern : ranks.names()) {
+      LoraConfig other =
+          LoraConfig.rank((int) ranks.integer(pattern))
+              .alpha(base.alpha())
+              .dropout(base.dropout())
+              .rsLora(base.rsLora());
+      spec = spec.override(pattern, other);
+    }
+    return spec.withTargets(config::targets);
   }
 
   /** The same with another alpha; scaling = alpha / rank. */

@@ -24,13 +24,14 @@ final class ModelWriter {
    *
    * @param source the checkpoint that was loaded
    * @param parameters all weights, each written in the element type that it had there
-   * @param target a directory that does not exist or is empty
+   * @param target its final name
+   * @param overwrite whether a directory with files in it may be replaced
    */
-  static void write(Path source, List<DenseParameter> parameters, Path target) {
+  static void write(Path source, List<DenseParameter> parameters, Path target, boolean overwrite) {
     Map<String, DenseParameter> byName = new LinkedHashMap<>();
     parameters.forEach(parameter -> byName.put(parameter.name(), parameter));
     List<TensorSpec> specs = byName.values().stream().map(ModelWriter::spec).toList();
-    try (AtomicDirectory directory = new AtomicDirectory(target, false)) {
+    try (AtomicDirectory directory = new AtomicDirectory(target, overwrite)) {
       copyOthers(source, directory);
       Path file = directory.path().resolve(SafetensorsStore.SINGLE);
       try (SafetensorsWriter writer =
