@@ -144,9 +144,12 @@ final class BigramModel implements TrainableModel, AutoCloseable {
   }
 
   @Override
-  public void save(Path directory) {
+  public void saveAdapter(Path directory) {}
+
+  @Override
+  public void saveResult(Path output) {
     SafetensorsWriter.write(
-        directory.resolve("model.safetensors"),
+        output.resolve("model.safetensors"),
         SafetensorsWriter.PYTORCH,
         Map.of("table", parameters.get("table").value()));
   }

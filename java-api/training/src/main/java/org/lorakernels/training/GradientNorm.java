@@ -2,7 +2,7 @@ package org.lorakernels.training;
 
 import java.util.List;
 import org.lorakernels.Parameter;
-import org.lorakernels.Tensor;
+import org.lorakernels.TransformerKernels;
 
 /**
  * The norm of all gradients together and what to scale them by, as {@code
@@ -17,20 +17,12 @@ record GradientNorm(double value, double[] sumsOfSquares) {
 
   static GradientNorm of(List<Parameter> parameters) {
     double[] sums =
-        parameters.stream().map(Parameter::gradient).mapToDouble(GradientNorm::sum).toArray();
+        TransformerKernels.sumsOfSquares(parameters.stream().map(Parameter::gradient).toList());
     double total = 0;
     for (double sum : sums) {
       total += sum;
     }
     return new GradientNorm(Math.sqrt(total), sums);
-  }
-
-  private static double sum(Tensor gradient) {
-    double sum = 0;
-    for (float value : gradient.toFloatArray()) {
-      sum += (double) value * value;
-    }
-    return sum;
   }
 
   /** The factor that brings the norm down to {@code limit}; 1 where it is lower, or limit is 0. */

@@ -91,7 +91,7 @@ final class RunState {
         step,
         description,
         new TreeMap<>(Map.of(PARAMETERS, parameters(), OPTIMIZER, optimizer.states())),
-        model::save);
+        model::saveAdapter);
   }
 
   /**

@@ -26,6 +26,9 @@ interface TrainableModel {
   /** The same sum; adds the gradient of {@code gradientScale} times the sum to the gradients. */
   double lossAndGradients(Batch batch, float gradientScale);
 
-  /** Writes the trained model, or what was added to it, into a directory that exists. */
-  void save(Path directory);
+  /** Writes adapters into a directory that exists; nothing where there are none. */
+  void saveAdapter(Path directory);
+
+  /** Writes what was trained into the output directory of a run, in place of an earlier result. */
+  void saveResult(Path output);
 }

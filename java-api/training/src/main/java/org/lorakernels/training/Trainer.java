@@ -6,6 +6,7 @@ import java.util.Objects;
 import org.lorakernels.InvalidArgumentException;
 import org.lorakernels.Parameter;
 import org.lorakernels.training.checkpoint.CheckpointWriter;
+import org.lorakernels.training.model.CausalLm;
 
 /**
  * Trains what is trainable in a model: batches in a seeded order, gradients accumulated over a
@@ -33,6 +34,16 @@ public final class Trainer {
   }
 
   // ---- set up
+
+  /**
+   * A trainer of what is trainable in a model: attach adapters or choose dense weights first.
+   *
+   * @param model stays the caller's
+   * @param config how the run goes
+   */
+  public static Trainer of(CausalLm model, TrainingConfig config) {
+    return new Trainer(new CausalLmTraining(model), config);
+  }
 
   /** What to train on; required. */
   public Trainer data(TrainingData examples) {

@@ -47,7 +47,7 @@ final class TrainingRun {
   }
 
   TrainingResult run() {
-    long step = trainer.resumes() ? restore() : 0;
+    long step = trainer.resumes() ? restore() : begin();
     long first = step + 1;
     listeners.forEach(listener -> listener.started(first, totalSteps));
     while (step < totalSteps && !trainer.isStopped()) {
@@ -61,6 +61,18 @@ final class TrainingRun {
       }
     }
     return finish(step);
+  }
+
+  /** Old checkpoints would be taken for this run's, and pass for newer. */
+  private long begin() {
+    if (writer != null && config.saveSteps() > 0 && writer.hasCheckpoints()) {
+      throw new InvalidArgumentException(
+          "Trainer: "
+              + config.outputDirectory()
+              + " has checkpoints of an earlier run: resume it, remove them, or name another"
+              + " directory");
+    }
+    return 0;
   }
 
   private long restore() {
@@ -181,7 +193,7 @@ final class TrainingRun {
       save(step);
     }
     if (writer != null) {
-      model.save(config.outputDirectory());
+      model.saveResult(config.outputDirectory());
     }
     TrainingResult result =
         new TrainingResult(

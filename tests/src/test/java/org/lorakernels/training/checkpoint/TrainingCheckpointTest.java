@@ -119,8 +119,12 @@ class TrainingCheckpointTest {
 
   @Test
   void whatAKilledProcessLeftIsRemovedAndNothingElse() throws IOException {
-    Files.createDirectories(output.resolve(".checkpoint-7.1234.tmp"));
-    Files.writeString(output.resolve(".checkpoint-7.1234.tmp/" + TENSORS), "half");
+    Path half =
+        Files.createDirectories(
+            output.resolve(".checkpoint-7.9b1deb4d-3b7d-4bad-9bdd-2b0d7b3dcb6d.tmp"));
+    Files.writeString(half.resolve(TENSORS), "half");
+    Files.writeString(
+        output.resolve(".metrics.jsonl.9b1deb4d-3b7d-4bad-9bdd-2b0d7b3dcb6d.tmp"), "half");
     Files.createDirectories(output.resolve(".checkpoint-3.removed.old"));
     Files.createDirectories(output.resolve(".mine.tmp"));
     new CheckpointWriter(output, 0);

@@ -23,8 +23,9 @@ import org.lorakernels.safetensors.SafetensorsWriter;
  * which the next writer removes.
  */
 public final class CheckpointWriter {
-  /** A temporary name that {@link AtomicDirectory} or {@link #remove} gave. */
-  private static final String TEMPORARY = "\\.checkpoint-\\d+\\..*\\.(tmp|old)";
+  /** The temporary names that atomic files and directories give, and that of {@link #remove}. */
+  private static final String TEMPORARY =
+      "\\..+\\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\\.(tmp|old)|\\.checkpoint-\\d+\\.removed\\.old";
 
   private final Path output;
   private final int keep;
@@ -89,6 +90,16 @@ public final class CheckpointWriter {
     }
     removeOld();
     return target;
+  }
+
+  /** Whether there is a checkpoint, whole or not. */
+  public boolean hasCheckpoints() {
+    return !TrainingCheckpoint.directories(output).isEmpty();
+  }
+
+  /** Removes all checkpoints. */
+  public void removeAll() {
+    TrainingCheckpoint.directories(output).forEach(this::remove);
   }
 
   private void removeOld() {
