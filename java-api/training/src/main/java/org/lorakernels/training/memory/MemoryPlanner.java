@@ -1,0 +1,166 @@
+package org.lorakernels.training.memory;
+
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import org.lorakernels.DType;
+import org.lorakernels.LoraConfig;
+import org.lorakernels.Nf4Format;
+import org.lorakernels.training.model.LoadOptions;
+import org.lorakernels.training.model.LoraSpec;
+import org.lorakernels.training.model.ModelConfig;
+
+/**
+ * States what a run will need from {@code config.json} and the headers of the weights alone, and
+ * which settings would make it fit.
+ */
+public final class MemoryPlanner {
+  /** Moments of AdamW for each trained element. */
+  private static final int MOMENTS = 2 * Float.BYTES;
+
+  /** F32 numbers of a row of DoRA: magnitude, gradient, norm, 1 / norm, factor, sum. */
+  private static final int DORA_NUMBERS = 6;
+
+  /** The most that the loss takes for slices of logits; see {@code lk_cross_entropy}. */
+  private static final long LOGITS = 16L << 20;
+
+  /** What one matmul or LoRA operation takes; see {@code lora_kernels.h}. */
+  private static final long OPERATION = 2L << 20;
+
+  /** The Java machine with classes, compiled code and a small heap. Measured: bench/RESULTS.md. */
+  private static final long RUNTIME = 110L << 20;
+
+  private final ModelConfig model;
+  private final Map<String, long[]> shapes;
+  private final StoredWeights stored;
+
+  /**
+   * A planner for a checkpoint.
+   *
+   * @param directory with {@code config.json} and weights, of which headers are read
+   */
+  public MemoryPlanner(Path directory) {
+    model = ModelConfig.read(directory);
+    shapes = model.shapes();
+    stored = new StoredWeights(directory);
+  }
+
+  /** The plan of a run. */
+  public MemoryPlan plan(MemorySettings settings) {
+    long trained = 0;
+    long trainable = 0;
+    long weights = 0;
+    for (Map.Entry<String, long[]> entry : shapes.entrySet()) {
+      String name = entry.getKey();
+      if (settings.lora() == null) {
+        trained += elements(entry.getValue());
+        trainable += elements(entry.getValue()) * 2 * Float.BYTES; // the F32 copy and its gradient
+        continue;
+      }
+      weights += heldBytes(name, entry.getValue(), settings.load());
+      if (isProjection(name, entry.getValue()) && settings.lora().adapts(module(name))) {
+        long numbers = adapterElements(settings.lora(), module(name), entry.getValue());
+        trained += numbers;
+        int dtypeBytes = settings.lora().of(module(name)).dtype().bytes();
+        trainable += numbers * (dtypeBytes + Float.BYTES);
+        if (settings.lora().dora()) {
+          trained += entry.getValue()[0];
+          trainable += entry.getValue()[0] * DORA_NUMBERS * Float.BYTES;
+        }
+      }
+    }
+    DType compute = settings.load().computeDtype().orElse(embeddingDtype(settings.load()));
+    Activations activations = new Activations(model, compute.bytes());
+    long kept =
+        activations.bytes(settings.tokens(), settings.maxLength(), settings.checkpointing());
+    return new MemoryPlan(
+        weights, trainable, trained * MOMENTS, kept, workspace(settings.tokens()), RUNTIME);
+  }
+
+  private DType embeddingDtype(LoadOptions load) {
+    return load.held(stored.dtype("model.embed_tokens.weight"));
+  }
+
+  private long workspace(long tokens) {
+    long row = (long) model.vocabularySize() * Float.BYTES;
+    return OPERATION + Math.max(row, Math.min(LOGITS, tokens * row));
+  }
+
+  /** Matrices inside decoder layers: what 4 bits and adapters are for. */
+  private static boolean isProjection(String name, long[] shape) {
+    return shape.length == 2 && name.startsWith("model.layers.");
+  }
+
+  private static String module(String weight) {
+    return weight.substring(0, weight.lastIndexOf('.'));
+  }
+
+  private static long elements(long[] shape) {
+    long product = 1;
+    for (long size : shape) {
+      product *= size;
+    }
+    return product;
+  }
+
+  private static long adapterElements(LoraSpec lora, String module, long[] shape) {
+    LoraConfig config = lora.of(module);
+    return config.rank() * (shape[0] + shape[1]);
+  }
+
+  private long heldBytes(String name, long[] shape, LoadOptions load) {
+    boolean asStored = load.bits().isEmpty();
+    boolean fourBits = load.bits().orElse(0) == 4;
+    if (stored.isQuantized(name) && (asStored || fourBits)) {
+      return stored.bytes(name);
+    }
+    if (fourBits && isProjection(name, shape)) {
+      return nf4Bytes(elements(shape), load.format());
+    }
+    DType dtype = stored.isQuantized(name) ? DType.F32 : stored.dtype(name);
+    return elements(shape) * load.held(dtype).bytes();
+  }
+
+  private static long nf4Bytes(long elements, Nf4Format format) {
+    long blocks = (elements - 1) / format.blockSize() + 1;
+    long codes = (elements + 1) / 2;
+    if (!format.isDoubleQuantized()) {
+      return codes + blocks * Float.BYTES;
+    }
+    long nested = (blocks - 1) / Nf4Format.NESTED_BLOCK_SIZE + 1;
+    return codes + blocks + nested * Float.BYTES;
+  }
+
+  /**
+   * Changes of settings after which a run fits, the most harmless first; each leaves the rest as it
+   * is, but for the last, which takes all together.
+   *
+   * @param settings that do not fit
+   * @param available bytes that the whole process may take
+   * @return empty where nothing would do
+   */
+  public List<Suggestion> suggestions(MemorySettings settings, long available) {
+    List<Suggestion> fitting = new ArrayList<>();
+    for (Suggestion suggestion : Suggestion.all(this, settings)) {
+      if (suggestion.plan().total() <= available) {
+        fitting.add(suggestion);
+      }
+    }
+    return fitting;
+  }
+
+  /**
+   * The plan of a run that fits.
+   *
+   * @param available bytes that the whole process may take
+   * @throws DoesNotFitException if it needs more, with the settings that would fit
+   */
+  public MemoryPlan require(MemorySettings settings, long available) {
+    MemoryPlan plan = plan(settings);
+    if (plan.total() > available) {
+      throw new DoesNotFitException(plan, available, suggestions(settings, available));
+    }
+    return plan;
+  }
+}

@@ -1,0 +1,54 @@
+package org.lorakernels.training.memory;
+
+import org.lorakernels.InvalidArgumentException;
+import org.lorakernels.training.model.LoadOptions;
+import org.lorakernels.training.model.LoraSpec;
+
+/**
+ * What decides how much memory a run needs, beside the model. Immutable.
+ *
+ * @param load how weights are held
+ * @param lora the adapters; null: all dense weights are trained
+ * @param batchSize sequences of one pass
+ * @param maxLength tokens of the longest sequence
+ * @param checkpointing whether activations inside layers are computed again in backward
+ */
+public record MemorySettings(
+    LoadOptions load, LoraSpec lora, int batchSize, int maxLength, boolean checkpointing) {
+
+  /**
+   * Checks.
+   *
+   * @throws InvalidArgumentException if batch size or length are below 1
+   */
+  public MemorySettings {
+    if (batchSize < 1 || maxLength < 1) {
+      throw new InvalidArgumentException(
+          "MemorySettings: batch size and max length must be at least 1, but are "
+              + batchSize
+              + " and "
+              + maxLength);
+    }
+  }
+
+  /** Tokens of one pass, where every sequence is as long as the longest. */
+  public long tokens() {
+    return (long) batchSize * maxLength;
+  }
+
+  MemorySettings withLoad(LoadOptions value) {
+    return new MemorySettings(value, lora, batchSize, maxLength, checkpointing);
+  }
+
+  MemorySettings withBatchSize(int value) {
+    return new MemorySettings(load, lora, value, maxLength, checkpointing);
+  }
+
+  MemorySettings withMaxLength(int value) {
+    return new MemorySettings(load, lora, batchSize, value, checkpointing);
+  }
+
+  MemorySettings withCheckpointing() {
+    return new MemorySettings(load, lora, batchSize, maxLength, true);
+  }
+}
