@@ -28,6 +28,11 @@ final class Console {
     }
   }
 
+  /** A line for people about something that they should know, on standard error. */
+  void warn(String message) {
+    err.println(message);
+  }
+
   /** A table for people. */
   void print(Table table) {
     if (!machine) {
@@ -50,6 +55,9 @@ final class Console {
   interface Progress extends AutoCloseable {
     /** So much is done. */
     void to(long done);
+
+    /** What to say beside it from now on. */
+    void note(String text);
 
     @Override
     void close();
@@ -75,6 +83,11 @@ final class Console {
     }
 
     @Override
+    public void note(String text) {
+      bar.setExtraMessage(text);
+    }
+
+    @Override
     public void close() {
       bar.close();
     }
@@ -85,6 +98,7 @@ final class Console {
     private final String task;
     private final long total;
     private long quarters;
+    private String note = "";
 
     Lines(String task, long total) {
       this.task = task;
@@ -96,8 +110,13 @@ final class Console {
       long reached = total == 0 ? 4 : done * 4 / total;
       if (reached > quarters) {
         quarters = reached;
-        err.println(task + ": " + reached * 25 + " %");
+        err.println(task + ": " + reached * 25 + " %" + note);
       }
+    }
+
+    @Override
+    public void note(String text) {
+      note = ", " + text;
     }
 
     @Override

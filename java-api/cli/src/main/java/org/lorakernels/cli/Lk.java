@@ -17,6 +17,8 @@ import picocli.CommandLine.IVersionProvider;
     subcommands = {
       InfoCommand.class,
       QuickstartCommand.class,
+      MemoryCommand.class,
+      InitCommand.class,
       QuantizeCommand.class,
       MergeCommand.class,
       BenchCommand.class

@@ -1,0 +1,49 @@
+package org.lorakernels.cli;
+
+import java.util.Arrays;
+import java.util.Locale;
+import org.lorakernels.DType;
+import org.lorakernels.InvalidArgumentException;
+import org.lorakernels.training.model.LoadOptions;
+import picocli.CommandLine.Option;
+
+/** How the weights of a model are held and computed with; the same for every command. */
+final class ModelOptions {
+  @Option(
+      names = "--bits",
+      paramLabel = "32|16|4",
+      description = "Hold weights in F32, BF16 or NF4 (as they are stored).")
+  private Integer bits;
+
+  @Option(names = "--double-quant", description = "With --bits 4: quantise the scales as well.")
+  private boolean doubleQuant;
+
+  @Option(
+      names = "--block-size",
+      paramLabel = "N",
+      description = "With --bits 4: weights that share a scale (${DEFAULT-VALUE}).")
+  private int blockSize = 64;
+
+  @Option(
+      names = "--compute-dtype",
+      paramLabel = "f32|bf16|f16",
+      description = "Type of activations (that of the embedding).")
+  private String computeDtype;
+
+  /** The same for the model's loader. */
+  LoadOptions load() {
+    LoadOptions load = LoadOptions.asStored().doubleQuantized(doubleQuant).blockSize(blockSize);
+    load = bits == null ? load : load.bits(bits);
+    return computeDtype == null ? load : load.computeDtype(dtype(computeDtype));
+  }
+
+  private static DType dtype(String name) {
+    return Arrays.stream(DType.values())
+        .filter(dtype -> dtype.isFloat() && dtype.name().equals(name.toUpperCase(Locale.ROOT)))
+        .findFirst()
+        .orElseThrow(
+            () ->
+                new InvalidArgumentException(
+                    "--compute-dtype must be f32, bf16 or f16, but is " + name));
+  }
+}
