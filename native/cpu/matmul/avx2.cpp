@@ -34,6 +34,8 @@ constexpr int kBlockRows = 192, kBlockColumns = 128;  // sums and left operand, 
 
 #include "cpu/matmul/panel.inl"
 
+#include "cpu/matmul/left.inl"
+
 #include "cpu/matmul/gemm.inl"
 
 #include "cpu/matmul/gemv.inl"

@@ -24,6 +24,18 @@ struct Bf16Product {
     out[steps(length) - 1] = 0;  // behind an odd length
     std::memcpy(out, element_at(x, row, depth), static_cast<size_t>(length) * sizeof(uint16_t));
   }
+  // Columns of t in its rows depth and depth + 1, the latter 0 where there is none.
+  static void pack_columns(const lk_tensor& t, int64_t depth, int64_t row, int rows, Element* out) {
+    const auto* first = reinterpret_cast<const uint16_t*>(element_at(t, depth, row));
+    const auto* second = depth + 1 < t.rows ? first + t.row_stride : nullptr;
+    for (int i = 0; i < rows; i += 16) {
+      const __mmask16 valid = static_cast<__mmask16>(rows - i >= 16 ? 0xFFFF : (1 << (rows - i)) - 1);
+      const __m512i low = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(valid, first + i));
+      const __m512i high =
+          second ? _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(valid, second + i)) : _mm512_setzero_si512();
+      _mm512_mask_storeu_epi32(out + i, valid, _mm512_or_si512(low, _mm512_slli_epi32(high, 16)));
+    }
+  }
   static int steps(int length) { return (length + 1) / 2; }
   static Vector load(const Element* p) { return _mm512_loadu_si512(p); }
   static Vector broadcast(const Element* p) { return _mm512_set1_epi32(static_cast<int>(*p)); }

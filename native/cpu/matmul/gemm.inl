@@ -37,21 +37,22 @@ class OutputBlock {
   // sums += (dropout ∘ x) * panels
   template <typename Product, typename Panels>
   void add_product(const lk_tensor& x, const Dropout& dropout, const Panels& panels) {
-    using Element = typename Product::Element;
-    constexpr int64_t kSlice = int64_t{kPanelSteps} * Product::kDepth;
-    Element* panel = reinterpret_cast<Element*>(scratch_.panel);
-    for (int64_t depth = 0; depth < panels.depth(); depth += kSlice) {
-      const int length = static_cast<int>(std::min(kSlice, panels.depth() - depth));
-      const LeftOperand<Element> left = left_operand<Product>(x, dropout, depth, length);
+    add_product_of<Product>(LeftRows<Product>(x, dropout), panels);
+  }
+
+  // sums += t^T * panels
+  template <typename Product, typename Panels>
+  void add_transposed_product(const lk_tensor& t, const Panels& panels) {
+    add_product_of<Product>(LeftColumns<Product>(t), panels);
+  }
+
+  // sums += out
+  void add_matrix(const lk_tensor& out) {
+    for (int i = 0; i < rows_; ++i) {
+      read_row(out, row_ + i, column_, columns_, scratch_.row);
       for (int t = 0; t < tiles(); ++t) {
-        panels.build(column_ + t * kTileColumns, tile_columns(t), depth, length, panel, scratch_.staging);
-        const bool last = t + 1 == tiles();
-        const int64_t next_column = last ? column_ : column_ + (t + 1) * kTileColumns;
-        const int64_t next_depth = last ? depth + kSlice : depth;
-        multiply<Product>(left, panel, Product::steps(length), t, [&](int part, int parts) {
-          if (next_depth < panels.depth()) panels.prefetch(next_column, next_depth, kSlice, part, parts);
-          if (t == 0) prefetch_left(x, part, depth + kSlice, std::min(depth + 2 * kSlice, panels.depth()));
-        });
+        const float* values = scratch_.row + t * kTileColumns;
+        for (int j = 0; j < tile_columns(t); ++j) scratch_.sums[t][i][j] += values[j];
       }
     }
   }
@@ -82,15 +83,29 @@ class OutputBlock {
   int tiles() const { return (columns_ + kTileColumns - 1) / kTileColumns; }
   int tile_columns(int t) const { return std::min(kTileColumns, columns_ - t * kTileColumns); }
 
-  // Rows of the block of (dropout ∘ x), columns [depth, depth + length): x itself where the product can take it as it
-  // is, a copy in scratch otherwise.
-  template <typename Product>
-  LeftOperand<typename Product::Element> left_operand(const lk_tensor& x, const Dropout& dropout, int64_t depth,
-                                                      int length) {
-    if (!dropout.active() && Product::takes_in_place(x, length)) return Product::in_place(x, row_, depth);
-    auto* copy = reinterpret_cast<typename Product::Element*>(scratch_.left);
-    for (int i = 0; i < rows_; ++i) Product::pack_row(x, dropout, row_ + i, depth, length, copy + i * kPanelSteps);
-    return {copy, kPanelSteps};
+  // sums += left * panels
+  template <typename Product, typename Left, typename Panels>
+  void add_product_of(const Left& left_rows, const Panels& panels) {
+    using Element = typename Product::Element;
+    constexpr int64_t kSlice = int64_t{kPanelSteps} * Product::kDepth;
+    Element* panel = reinterpret_cast<Element*>(scratch_.panel);
+    for (int64_t depth = 0; depth < panels.depth(); depth += kSlice) {
+      const int length = static_cast<int>(std::min(kSlice, panels.depth() - depth));
+      const LeftOperand<Element> left =
+          left_rows.slice(row_, rows_, depth, length, reinterpret_cast<Element*>(scratch_.left));
+      for (int t = 0; t < tiles(); ++t) {
+        panels.build(column_ + t * kTileColumns, tile_columns(t), depth, length, panel, scratch_.staging);
+        const bool last = t + 1 == tiles();
+        const int64_t next_column = last ? column_ : column_ + (t + 1) * kTileColumns;
+        const int64_t next_depth = last ? depth + kSlice : depth;
+        multiply<Product>(left, panel, Product::steps(length), t, [&](int part, int parts) {
+          if (next_depth < panels.depth()) panels.prefetch(next_column, next_depth, kSlice, part, parts);
+          if (t != 0) return;
+          const int first = part * kTileRows, rows = std::min(kTileRows, rows_ - first);
+          left_rows.prefetch(row_ + first, rows, depth + kSlice, std::min(depth + 2 * kSlice, panels.depth()));
+        });
+      }
+    }
   }
 
   // sums[t] += left * panel
@@ -103,15 +118,7 @@ class OutputBlock {
       const int i = part * kTileRows;
       prefetch(part, parts);
       const auto kernel = TileKernels<Product>::kernel(std::min(kTileRows, rows_ - i), vectors);
-      kernel(steps, left.data + i * left.row_stride, left.row_stride, 1, panel, scratch_.sums[t][i]);
-    }
-  }
-
-  // Fetches what tile row `part` will take of x at its next depth, columns [depth, end).
-  void prefetch_left(const lk_tensor& x, int part, int64_t depth, int64_t end) const {
-    if (depth >= end) return;
-    for (int i = part * kTileRows; i < std::min(rows_, (part + 1) * kTileRows); ++i) {
-      prefetch_run(element_at(x, row_ + i, depth), (end - depth) * element_bytes(x.dtype));
+      kernel(steps, left.data + i * left.row_stride, left.row_stride, left.step_stride, panel, scratch_.sums[t][i]);
     }
   }
 

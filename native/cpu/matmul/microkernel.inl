@@ -12,11 +12,12 @@
 //
 // A Product says what an element is and how it is multiplied: F32Product here; Bf16Product takes two k at a time.
 
-// Rows of the left operand, `row_stride` elements of a Product apart.
+// Rows of the left operand, and steps of the sum: how many elements of a Product they are apart.
 template <typename Element>
 struct LeftOperand {
   const Element* data;
   int64_t row_stride;
+  int64_t step_stride = 1;
 };
 
 struct F32Product {
@@ -33,6 +34,10 @@ struct F32Product {
   static void pack_row(const lk_tensor& x, const Dropout& dropout, int64_t row, int64_t depth, int length,
                        Element* out) {
     read_row(x, dropout, row, depth, length, out);
+  }
+  // Step `depth` of the rows [row, row + rows) of t^T.
+  static void pack_columns(const lk_tensor& t, int64_t depth, int64_t row, int rows, Element* out) {
+    read_row(t, depth, row, rows, out);
   }
   static int steps(int length) { return length; }
   static Vector load(const Element* p) { return Simd::load(p); }

@@ -1,4 +1,5 @@
-// The table entries: matmul, matmul_transposed, lora_forward, lora_backward (lora_kernels.h has their formulas). The
+// The table entries: matmul, matmul_transposed, lora_forward, lora_backward, weight_gradient (the headers have their
+// formulas). The
 // instruction set chooses, by the weight and the dtype of the activations:
 //
 //   with_product(weight, dtype, f)   f(Product{}) for the register tile, F32Product or a faster one
@@ -139,5 +140,13 @@ void lora_backward(Device& device, const lk_tensor& x, const lk_tensor& dy, cons
 }
 
 void weight_gradient(Device&, const lk_tensor& x, const lk_tensor& dy, const lk_tensor& dweight) {
-  add_token_product(dy, x, {}, dweight);
+  const lk_weight right = dense_weight(x);
+  with_product(right, dy.dtype, [&](auto product) {
+    using Product = decltype(product);
+    const Panels<Product, Direction::kTransposed> panels(right);
+    gemm(dweight, 1.0f, nullptr, [&](OutputBlock& block) {
+      block.add_transposed_product<Product>(dy, panels);
+      block.add_matrix(dweight);
+    });
+  });
 }

@@ -37,6 +37,8 @@ struct FastPanels {
 
 #include "cpu/matmul/panel.inl"
 
+#include "cpu/matmul/left.inl"
+
 #include "cpu/matmul/gemm.inl"
 
 #include "cpu/matmul/gemv.inl"
