@@ -1,7 +1,6 @@
 // The elementwise operations, norms, positions, embedding and sums of a transformer against float64. Attention and the head
 // have files of their own.
 #include "common/kernel_table.h"
-#include "cpu/thread_pool.h"
 #include "test/reference.h"
 
 namespace lk::test {
@@ -210,6 +209,46 @@ LK_TEST(transformer_rms_norm_matches_float64) {
     Matrix overwritten = x;
     k.rms_norm(device, overwritten.tensor(), weight.tensor(), offset, 1e-5f, overwritten.tensor(), nullptr);
     CHECK(overwritten.values() == y.values());
+  });
+}
+
+// The gradients are those of the forward pass: differences of sum(y * dy), the forward pass in float64, over every x and
+// weight of a small norm.
+LK_TEST(transformer_rms_norm_gradients_match_differences) {
+  std::mt19937 generator(12);
+  const Matrix dy = Matrix::random(generator, 3, 11);
+  Matrix x = Matrix::random(generator, 3, 11), weight = Matrix::random(generator, 1, 11);
+  const double epsilon = 1e-3, step = 1e-3;
+  const auto loss = [&] {
+    const NormReference n = norm_reference(x, dy, weight, 1, epsilon);
+    double sum = 0;
+    for (size_t i = 0; i < n.y.size(); ++i)
+      sum += n.y[i] * dy.at(static_cast<int64_t>(i) / 11, static_cast<int64_t>(i) % 11);
+    return sum;
+  };
+  // Steps are rounded to floats: the difference is divided by what was really taken.
+  const auto slopes = [&](Matrix& variable) {
+    return each(variable.rows, variable.cols, [&](int64_t r, int64_t c) {
+      const double value = variable.at(r, c);
+      variable.set(r, c, value + step);
+      const double up = variable.at(r, c), loss_up = loss();
+      variable.set(r, c, value - step);
+      const double down = variable.at(r, c), loss_down = loss();
+      variable.set(r, c, value);
+      return (loss_up - loss_down) / (up - down);
+    });
+  };
+  const std::vector<double> expected_dx = slopes(x), expected_dweight = slopes(weight);
+  for_each_table([&](Device& device) {
+    const TransformerKernels& k = device.kernels->transformer;
+    Matrix y(3, 11), inverse(1, 3), dx(3, 11), dweight(1, 11);
+    const lk_tensor inverse_tensor = inverse.tensor(), dx_tensor = dx.tensor(), dweight_tensor = dweight.tensor();
+    k.rms_norm(device, x.tensor(), weight.tensor(), 1, static_cast<float>(epsilon), y.tensor(), &inverse_tensor);
+    k.rms_norm_backward(device, x.tensor(), dy.tensor(), weight.tensor(), 1, inverse_tensor, false, &dx_tensor,
+                        &dweight_tensor);
+    // the error of central differences: step^2 times a third derivative of a few
+    CHECK_CLOSE(dx.values(), expected_dx, 1e-5, "dx");
+    CHECK_CLOSE(dweight.values(), expected_dweight, 1e-5, "dweight");
   });
 }
 
