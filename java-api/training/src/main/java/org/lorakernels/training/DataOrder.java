@@ -1,8 +1,9 @@
 package org.lorakernels.training;
 
 import java.util.Arrays;
-import java.util.Random;
+import java.util.stream.IntStream;
 import org.lorakernels.InvalidArgumentException;
+import org.lorakernels.training.data.EpochOrder;
 
 /**
  * Which examples a step takes: a function of the configuration and the step's number alone, so that
@@ -67,25 +68,11 @@ final class DataOrder {
   }
 
   private int[] order(long epoch) {
-    if (permutation == null) {
-      permutation = new int[examples];
-    } else if (!shuffle || permutedEpoch == epoch) {
-      return permutation;
+    if (permutation == null || (shuffle && permutedEpoch != epoch)) {
+      permutation =
+          shuffle ? EpochOrder.of(examples, seed, epoch) : IntStream.range(0, examples).toArray();
+      permutedEpoch = epoch;
     }
-    for (int i = 0; i < examples; i++) {
-      permutation[i] = i;
-    }
-    if (shuffle) {
-      // Fisher and Yates; java.util.Random is the generator that Java specifies to the bit.
-      Random random = new Random(seed * 0x9E3779B97F4A7C15L + epoch);
-      for (int i = examples - 1; i > 0; i--) {
-        int j = random.nextInt(i + 1);
-        int swapped = permutation[i];
-        permutation[i] = permutation[j];
-        permutation[j] = swapped;
-      }
-    }
-    permutedEpoch = epoch;
     return permutation;
   }
 }
