@@ -46,9 +46,21 @@ final class Console {
     out.println(text);
   }
 
+  /** Whether people look at a terminal; from Java 22 on there is a console even without one. */
+  static boolean isTerminal() {
+    if (System.console() == null) {
+      return false;
+    }
+    try {
+      return (boolean) java.io.Console.class.getMethod("isTerminal").invoke(System.console());
+    } catch (ReflectiveOperationException e) {
+      return true; // before Java 22 there is a console only on a terminal
+    }
+  }
+
   /** Progress of something that takes a while. */
   Progress progress(String task, long total) {
-    return System.console() != null ? new Bar(task, total) : new Lines(task, total);
+    return isTerminal() ? new Bar(task, total) : new Lines(task, total);
   }
 
   /** How far something has come. */

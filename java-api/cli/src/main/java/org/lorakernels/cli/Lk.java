@@ -19,6 +19,7 @@ import picocli.CommandLine.IVersionProvider;
       QuickstartCommand.class,
       MemoryCommand.class,
       InitCommand.class,
+      DataCommand.class,
       QuantizeCommand.class,
       MergeCommand.class,
       BenchCommand.class
