@@ -12,12 +12,14 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.Random;
 import java.util.TreeMap;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.lorakernels.AdamWConfig;
 import org.lorakernels.CheckpointException;
@@ -197,6 +199,51 @@ class CausalLmTest {
     }
   }
 
+  /** 16-bit activations and weights round; the direction of gradients stays. */
+  @ParameterizedTest
+  @CsvSource({
+    "models/llama, BF16",
+    "models/llama, F16",
+    "models/gemma2, BF16",
+    "extra/qwen3, BF16"
+  })
+  void gradientsInHalfPrecisionPointTheSameWay(String name, DType dtype) {
+    Map<String, float[]> exact = halfGradients(name, STORED);
+    Map<String, float[]> half = halfGradients(name, STORED.bits(16).computeDtype(dtype));
+    double both = 0;
+    double squares = 0;
+    double halfSquares = 0;
+    for (String tensor : exact.keySet()) {
+      float[] expected = exact.get(tensor);
+      float[] actual = half.get(tensor);
+      for (int i = 0; i < expected.length; i++) {
+        both += (double) expected[i] * actual[i];
+        squares += (double) expected[i] * expected[i];
+        halfSquares += (double) actual[i] * actual[i];
+      }
+    }
+    assertTrue(both / Math.sqrt(squares * halfSquares) > 0.999, "cosine");
+    assertEquals(1, Math.sqrt(halfSquares / squares), 0.02);
+  }
+
+  private Map<String, float[]> halfGradients(String name, LoadOptions options) {
+    try (CausalLm model = load(name, options)) {
+      model.attachLora(LoraSpec.rank(4).seed(3));
+      model.parameters().forEach((n, p) -> fillPattern(p, n.hashCode()));
+      model.lossAndGradients(Sequences.one(5, 30, model.config().vocabularySize()), 1);
+      return gradients(model);
+    }
+  }
+
+  private static void fillPattern(Parameter parameter, int seed) {
+    float[] values = new float[(int) parameter.value().elementCount()];
+    Random random = new Random(seed);
+    for (int i = 0; i < values.length; i++) {
+      values[i] = 0.1f * (float) random.nextGaussian();
+    }
+    parameter.value().copyFrom(values);
+  }
+
   // ---- generation
 
   /** Token by token and in pieces, past windows and after a step back. */
@@ -368,8 +415,12 @@ class CausalLmTest {
           () -> model.lossAndGradients(batch, 1));
       assertMessage(
           InvalidArgumentException.class,
-          "no module is chosen",
-          () -> model.attachLora(LoraSpec.rank(2).targets("lm_head")));
+          "[lm_head] name no projection of a decoder layer; those are [q_proj, k_proj,",
+          () -> model.attachLora(LoraSpec.rank(2).targets("q_proj", "lm_head")));
+      assertMessage(
+          InvalidArgumentException.class,
+          "no module is chosen; the model has 2 layers",
+          () -> model.attachLora(LoraSpec.rank(2).layers(2, 3)));
       assertMessage(
           UnsupportedException.class,
           "self_attn.q_proj.weight\" is in 4 bits",

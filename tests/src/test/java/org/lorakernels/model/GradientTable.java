@@ -39,6 +39,13 @@ final class GradientTable {
     double ratio() {
       return gradientNorm / differenceNorm;
     }
+
+    /** Cosine and ratio of norms, or that both are nothing but rounding. */
+    String cell() {
+      return gradientNorm < 1e-6 && differenceNorm < 1e-3
+          ? "both 0"
+          : String.format(Locale.ROOT, "%.6f / %.4f", cosine, ratio());
+    }
   }
 
   /** Sums of products over the coordinates of a kind of tensor. */
@@ -108,24 +115,21 @@ final class GradientTable {
     return (above - below) / ((kept + STEP) - (kept - STEP));
   }
 
-  /** Prints the table for the golden Llama with NF4 weights: all coordinates. */
+  /** Prints the table, of all coordinates: cosine and norm ratio by number of predicted tokens. */
   public static void main(String[] arguments) {
+    Map<String, StringBuilder> lines = new TreeMap<>();
+    StringBuilder head = new StringBuilder("| Tensor |");
     try (Device device = Device.cpu();
         CausalLm model = model(device)) {
-      System.out.println("| predicted tokens | tensor | cosine | norm ratio |");
-      System.out.println("|---|---|---|---|");
       for (int length : LENGTHS) {
+        head.append(' ').append(length).append(" |");
         for (Row row : of(model, length, Integer.MAX_VALUE)) {
-          System.out.printf(
-              Locale.ROOT,
-              "| %d | %s | %.7f | %.5f |%n",
-              length,
-              row.tensor,
-              row.cosine,
-              row.ratio());
+          lines.computeIfAbsent(row.tensor, StringBuilder::new).append(" | ").append(row.cell());
         }
       }
     }
+    System.out.println(head + "\n|---|---|---|---|---|");
+    lines.values().forEach(line -> System.out.println("| " + line + " |"));
   }
 
   /** Four bits, double-quantised, with an adapter whose B is not zero. */

@@ -31,6 +31,15 @@ final class AdapterSet implements AutoCloseable {
 
   /** New adapters on the layers that a specification chooses. */
   static AdapterSet create(LoraSpec spec, List<Linear> linears, DoraScratch scratch) {
+    List<String> unmatched = spec.unmatched(linears.stream().map(Linear::module).toList());
+    if (!unmatched.isEmpty()) {
+      throw new InvalidArgumentException(
+          "attachLora: "
+              + unmatched
+              + " name no projection of a decoder layer; those are "
+              + WeightNames.PROJECTIONS
+              + ", and neither the head nor embeddings can be adapted");
+    }
     AdapterSet set = new AdapterSet(scratch);
     set.base = spec.base();
     try {
@@ -46,11 +55,9 @@ final class AdapterSet implements AutoCloseable {
     }
     if (set.modules.isEmpty()) {
       throw new InvalidArgumentException(
-          "attachLora: no module is chosen; those of the first layer are "
-              + linears.stream().limit(7).map(Linear::module).toList()
-              + ", and "
-              + WeightNames.HEAD
-              + " and embeddings cannot be adapted");
+          "attachLora: no module is chosen; the model has "
+              + linears.size() / WeightNames.PROJECTIONS.size()
+              + " layers, counted from 0");
     }
     return set;
   }

@@ -4,11 +4,11 @@ import java.util.ArrayList;
 import java.util.Collection;
 import java.util.List;
 import java.util.Set;
-import java.util.TreeSet;
 import java.util.function.Predicate;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.regex.PatternSyntaxException;
+import java.util.stream.Stream;
 import org.lorakernels.InvalidArgumentException;
 import org.lorakernels.LoraConfig;
 import org.lorakernels.json.JsonObject;
@@ -33,16 +33,19 @@ public final class LoraSpec {
 
   private final LoraConfig base;
   private final boolean dora;
-  private final Predicate<String> targets;
+  private final List<Target> targets; // empty: all projections
   private final Predicate<Integer> layers;
   private final List<Exceptional> overrides;
 
-  private record Exceptional(Pattern modules, LoraConfig lora) {}
+  /** Modules as they were named, and whether one is meant. */
+  private record Target(String named, Predicate<String> matches) {}
+
+  private record Exceptional(Target target, LoraConfig lora) {}
 
   private LoraSpec(
       LoraConfig base,
       boolean dora,
-      Predicate<String> targets,
+      List<Target> targets,
       Predicate<Integer> layers,
       List<Exceptional> overrides) {
     this.base = base;
@@ -58,7 +61,7 @@ public final class LoraSpec {
    * @param rank 1 ... 256
    */
   public static LoraSpec rank(int rank) {
-    return new LoraSpec(LoraConfig.rank(rank), false, module -> true, layer -> true, List.of());
+    return new LoraSpec(LoraConfig.rank(rank), false, List.of(), layer -> true, List.of());
   }
 
   /** What a PEFT configuration describes: rank, ranks of patterns, targets, layers, DoRA. */
@@ -121,11 +124,15 @@ public final class LoraSpec {
 
   /** {@link #targets(String...)}. */
   public LoraSpec targets(Collection<String> names) {
-    Set<String> all = new TreeSet<>(names);
+    if (names.isEmpty()) {
+      throw new InvalidArgumentException("LoraSpec: targets must name at least one module");
+    }
     return withTargets(
-        module ->
-            all.contains(ALL_LINEAR)
-                || all.stream().anyMatch(n -> module.equals(n) || module.endsWith("." + n)));
+        names.contains(ALL_LINEAR)
+            ? List.of()
+            : names.stream()
+                .map(n -> new Target(n, m -> m.equals(n) || m.endsWith("." + n)))
+                .toList());
   }
 
   /**
@@ -134,8 +141,7 @@ public final class LoraSpec {
    * @param regex a regular expression, as PEFT takes one for {@code target_modules}
    */
   public LoraSpec targetsMatching(String regex) {
-    Pattern pattern = compiled(regex);
-    return withTargets(module -> pattern.matcher(module).matches());
+    return withTargets(List.of(matching(regex, regex)));
   }
 
   /**
@@ -169,7 +175,7 @@ public final class LoraSpec {
    */
   public LoraSpec override(String pattern, LoraConfig lora) {
     List<Exceptional> all = new ArrayList<>(overrides);
-    all.add(new Exceptional(compiled("(.*\\.)?(" + pattern + ")"), lora));
+    all.add(new Exceptional(matching(pattern, "(.*\\.)?(" + pattern + ")"), lora));
     return new LoraSpec(base, dora, targets, layers, List.copyOf(all));
   }
 
@@ -177,16 +183,17 @@ public final class LoraSpec {
     return new LoraSpec(newBase, dora, targets, layers, overrides);
   }
 
-  private LoraSpec withTargets(Predicate<String> newTargets) {
+  private LoraSpec withTargets(List<Target> newTargets) {
     return new LoraSpec(base, dora, newTargets, layers, overrides);
   }
 
-  private static Pattern compiled(String regex) {
+  private static Target matching(String named, String regex) {
     try {
-      return Pattern.compile(regex);
+      Pattern pattern = Pattern.compile(regex);
+      return new Target(named, module -> pattern.matcher(module).matches());
     } catch (PatternSyntaxException e) {
       throw new InvalidArgumentException(
-          "LoraSpec: expected a regular expression, but is \"" + regex + "\"");
+          "LoraSpec: expected a regular expression, but is \"" + named + "\"");
     }
   }
 
@@ -200,18 +207,26 @@ public final class LoraSpec {
     return dora;
   }
 
-  /** Whether a module gets an adapter. */
+  /** Whether a projection gets an adapter. */
   public boolean adapts(String module) {
     Matcher layer = LAYER.matcher(module);
-    return targets.test(module)
+    return (targets.isEmpty() || targets.stream().anyMatch(t -> t.matches.test(module)))
         && (!layer.matches() || layers.test(Integer.parseInt(layer.group(1))));
+  }
+
+  /** Targets and overrides that mean none of these modules. */
+  List<String> unmatched(Collection<String> modules) {
+    return Stream.concat(targets.stream(), overrides.stream().map(Exceptional::target))
+        .filter(target -> modules.stream().noneMatch(target.matches))
+        .map(Target::named)
+        .toList();
   }
 
   /** The hyperparameters of a module's adapter, with a seed of its own. */
   public LoraConfig of(String module) {
     LoraConfig config =
         overrides.stream()
-            .filter(exceptional -> exceptional.modules.matcher(module).matches())
+            .filter(exceptional -> exceptional.target.matches.test(module))
             .findFirst()
             .map(Exceptional::lora)
             .orElse(base);
