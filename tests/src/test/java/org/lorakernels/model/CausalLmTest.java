@@ -430,7 +430,9 @@ class CausalLmTest {
           "no weight is chosen",
           () -> model.trainDense(name -> name.equals("no")));
       assertMessage(
-          UnsupportedException.class, "in 4 bits", () -> model.saveModel(directory.resolve("m")));
+          UnsupportedException.class,
+          "in 4 bits",
+          () -> model.saveModel(directory.resolve("m"), false));
       assertMessage(
           InvalidArgumentException.class,
           "there is no adapter",

@@ -115,7 +115,7 @@ class ExtraGoldenTest {
       compareGradients(model, file, "full.grad.", 18);
       zeroGradients(model);
       compareCurve(model, step -> batch, file.get("full.loss").doubles(), null, "training");
-      model.saveModel(saved);
+      model.saveModel(saved, false);
       last = model.loss(batch);
     }
     try (CausalLm model = CausalLm.load(device, saved, STORED)) {

@@ -4,6 +4,7 @@ import java.util.ArrayList;
 import java.util.Collection;
 import java.util.List;
 import java.util.Set;
+import java.util.function.Function;
 import java.util.function.Predicate;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -11,7 +12,6 @@ import java.util.regex.PatternSyntaxException;
 import java.util.stream.Stream;
 import org.lorakernels.InvalidArgumentException;
 import org.lorakernels.LoraConfig;
-import org.lorakernels.json.JsonObject;
 import org.lorakernels.peft.PeftConfig;
 
 /**
@@ -40,7 +40,7 @@ public final class LoraSpec {
   /** Modules as they were named, and whether one is meant. */
   private record Target(String named, Predicate<String> matches) {}
 
-  private record Exceptional(Target target, LoraConfig lora) {}
+  private record Exceptional(Target target, Function<String, LoraConfig> lora) {}
 
   private LoraSpec(
       LoraConfig base,
@@ -64,24 +64,16 @@ public final class LoraSpec {
     return new LoraSpec(LoraConfig.rank(rank), false, List.of(), layer -> true, List.of());
   }
 
-  /** What a PEFT configuration describes: rank, ranks of patterns, targets, layers, DoRA. */
+  /** What a PEFT configuration describes: hyperparameters with their patterns, targets, DoRA. */
   public static LoraSpec of(PeftConfig config) {
     LoraConfig base =
         LoraConfig.rank(config.rank())
             .alpha(config.alpha())
             .dropout(config.dropout())
             .rsLora(config.rsLora());
-    LoraSpec spec = rank(config.rank()).with(base).dora(config.dora());
-    JsonObject ranks = config.json().findObject("rank_pattern").orElseGet(JsonObject::new);
-    for (String pattern : ranks.names()) {
-      LoraConfig other =
-          LoraConfig.rank((int) ranks.integer(pattern))
-              .alpha(base.alpha())
-              .dropout(base.dropout())
-              .rsLora(base.rsLora());
-      spec = spec.override(pattern, other);
-    }
-    return spec.withTargets(config::targets);
+    Exceptional patterns = new Exceptional(new Target("patterns", m -> true), config::lora);
+    Target targets = new Target("target_modules of the configuration", config::targets);
+    return new LoraSpec(base, config.dora(), List.of(targets), layer -> true, List.of(patterns));
   }
 
   /** The same with another alpha; scaling = alpha / rank. */
@@ -175,7 +167,7 @@ public final class LoraSpec {
    */
   public LoraSpec override(String pattern, LoraConfig lora) {
     List<Exceptional> all = new ArrayList<>(overrides);
-    all.add(new Exceptional(matching(pattern, "(.*\\.)?(" + pattern + ")"), lora));
+    all.add(new Exceptional(matching(pattern, "(.*\\.)?(" + pattern + ")"), m -> lora));
     return new LoraSpec(base, dora, targets, layers, List.copyOf(all));
   }
 
@@ -228,7 +220,7 @@ public final class LoraSpec {
         overrides.stream()
             .filter(exceptional -> exceptional.target.matches.test(module))
             .findFirst()
-            .map(Exceptional::lora)
+            .map(exceptional -> exceptional.lora.apply(module))
             .orElse(base);
     return config.dtype(base.dtype()).seed(seedOf(base.seed(), module));
   }
