@@ -1,7 +1,9 @@
 package org.lorakernels;
 
+import static org.lorakernels.Operation.descriptor;
+import static org.lorakernels.Operation.weightDescriptor;
+
 import org.lorakernels.bindings.global.native_kernels;
-import org.lorakernels.bindings.lk_weight;
 
 /**
  * The operations. Each runs on the device of its tensors, which must all be of one {@link Device}.
@@ -77,13 +79,9 @@ public final class LoraKernels {
   /** {@link #quantize(Tensor, Nf4Format)} into given memory, whose format decides. */
   public static void quantize(Tensor weight, Nf4Tensor out) {
     Checks.matrix("quantize", "weight", weight, out);
-    Device device = enter("quantize", weight, out, null, null, null);
-    try {
-      NativeLibrary.check(
-          "quantize",
-          native_kernels.lk_quantize(device.handle(), weight.descriptor(), out.descriptor()));
-    } finally {
-      leave(device, weight, out, null, null, null);
+    try (Operation op =
+        Operation.on(weight.device(), "quantize").uses("weight", weight).uses("out", out)) {
+      op.check(native_kernels.lk_quantize(op.handle(), weight.descriptor(), out.descriptor()));
     }
   }
 
@@ -103,14 +101,10 @@ public final class LoraKernels {
   /** {@link #dequantize(Weight, DType)} into a tensor [N, K]. */
   public static void dequantize(Weight weight, Tensor out) {
     Checks.matrix("dequantize", "out", out, weight);
-    NativeOwner owner = owner(weight);
-    Device device = enter("dequantize", owner, out, null, null, null);
-    try {
-      NativeLibrary.check(
-          "dequantize",
-          native_kernels.lk_dequantize(device.handle(), descriptor(weight), out.descriptor()));
-    } finally {
-      leave(device, owner, out, null, null, null);
+    try (Operation op =
+        Operation.on(weight.device(), "dequantize").uses("weight", weight).uses("out", out)) {
+      op.check(
+          native_kernels.lk_dequantize(op.handle(), weightDescriptor(weight), out.descriptor()));
     }
   }
 
@@ -127,14 +121,9 @@ public final class LoraKernels {
     Shapes.requireSame("convert", "out", out, source);
     Checks.requireFloat("convert", "source", source);
     Checks.requireFloat("convert", "out", out);
-    Checks.sameDevice("convert", "out", out.device(), source.device());
-    Device device = enter("convert", source, out, null, null, null);
-    try {
-      NativeLibrary.check(
-          "convert",
-          native_kernels.lk_convert(device.handle(), source.descriptor(), out.descriptor()));
-    } finally {
-      leave(device, source, out, null, null, null);
+    try (Operation op =
+        Operation.on(source.device(), "convert").uses("source", source).uses("out", out)) {
+      op.check(native_kernels.lk_convert(op.handle(), source.descriptor(), out.descriptor()));
     }
   }
 
@@ -148,15 +137,14 @@ public final class LoraKernels {
   public static void dropout(Tensor x, LoraAdapter adapter, Tensor out) {
     Checks.requireFloat("dropout", "x", x);
     Checks.output("dropout", "out", out, x, x.cols());
-    Checks.sameDevice("dropout", "adapter", adapter.device(), x.device());
-    Device device = enter("dropout", x, adapter, out, null, null);
-    try {
-      NativeLibrary.check(
-          "dropout",
+    try (Operation op =
+        Operation.on(x.device(), "dropout")
+            .uses("x", x)
+            .uses("adapter", adapter)
+            .uses("out", out)) {
+      op.check(
           native_kernels.lk_dropout(
-              device.handle(), x.descriptor(), adapter.descriptor(), out.descriptor()));
-    } finally {
-      leave(device, x, adapter, out, null, null);
+              op.handle(), x.descriptor(), adapter.descriptor(), out.descriptor()));
     }
   }
 
@@ -181,19 +169,19 @@ public final class LoraKernels {
   /** {@link #matmul(Tensor, Weight, Tensor)} into y [*, N]. */
   public static void matmul(Tensor x, Weight weight, Tensor bias, Tensor y) {
     Checks.forward("matmul", x, weight, bias, y);
-    NativeOwner owner = owner(weight);
-    Device device = enter("matmul", x, owner, bias, y, null);
-    try {
-      NativeLibrary.check(
-          "matmul",
+    try (Operation op =
+        Operation.on(x.device(), "matmul")
+            .uses("x", x)
+            .uses("weight", weight)
+            .uses("bias", bias)
+            .uses("y", y)) {
+      op.check(
           native_kernels.lk_matmul(
-              device.handle(),
+              op.handle(),
               x.descriptor(),
-              descriptor(weight),
-              bias == null ? null : bias.descriptor(),
+              weightDescriptor(weight),
+              descriptor(bias),
               y.descriptor()));
-    } finally {
-      leave(device, x, owner, bias, y, null);
     }
   }
 
@@ -206,15 +194,14 @@ public final class LoraKernels {
   /** {@link #matmulTransposed(Tensor, Weight)} into dx [*, K]. */
   public static void matmulTransposed(Tensor dy, Weight weight, Tensor dx) {
     Checks.transposed("matmulTransposed", dy, weight, dx);
-    NativeOwner owner = owner(weight);
-    Device device = enter("matmulTransposed", dy, owner, dx, null, null);
-    try {
-      NativeLibrary.check(
-          "matmulTransposed",
+    try (Operation op =
+        Operation.on(dy.device(), "matmulTransposed")
+            .uses("dy", dy)
+            .uses("weight", weight)
+            .uses("dx", dx)) {
+      op.check(
           native_kernels.lk_matmul_transposed(
-              device.handle(), dy.descriptor(), descriptor(weight), dx.descriptor()));
-    } finally {
-      leave(device, dy, owner, dx, null, null);
+              op.handle(), dy.descriptor(), weightDescriptor(weight), dx.descriptor()));
     }
   }
 
@@ -244,20 +231,21 @@ public final class LoraKernels {
       Tensor x, Weight weight, Tensor bias, LoraAdapter adapter, Tensor y) {
     Checks.forward("fusedForward", x, weight, bias, y);
     Checks.adapter("fusedForward", adapter, weight);
-    NativeOwner owner = owner(weight);
-    Device device = enter("fusedForward", x, owner, bias, adapter, y);
-    try {
-      NativeLibrary.check(
-          "fusedForward",
+    try (Operation op =
+        Operation.on(x.device(), "fusedForward")
+            .uses("x", x)
+            .uses("weight", weight)
+            .uses("bias", bias)
+            .uses("adapter", adapter)
+            .uses("y", y)) {
+      op.check(
           native_kernels.lk_lora_forward(
-              device.handle(),
+              op.handle(),
               x.descriptor(),
-              descriptor(weight),
-              bias == null ? null : bias.descriptor(),
+              weightDescriptor(weight),
+              descriptor(bias),
               adapter.descriptor(),
               y.descriptor()));
-    } finally {
-      leave(device, x, owner, bias, adapter, y);
     }
   }
 
@@ -286,20 +274,21 @@ public final class LoraKernels {
     Checks.backward("fusedBackward", x, dy, weight, dx);
     Checks.adapter("fusedBackward", adapter, weight);
     adapter.ensureGradients("fusedBackward");
-    NativeOwner owner = owner(weight);
-    Device device = enter("fusedBackward", x, dy, owner, adapter, dx);
-    try {
-      NativeLibrary.check(
-          "fusedBackward",
+    try (Operation op =
+        Operation.on(x.device(), "fusedBackward")
+            .uses("x", x)
+            .uses("dy", dy)
+            .uses("weight", weight)
+            .uses("adapter", adapter)
+            .uses("dx", dx)) {
+      op.check(
           native_kernels.lk_lora_backward(
-              device.handle(),
+              op.handle(),
               x.descriptor(),
               dy.descriptor(),
-              descriptor(weight),
+              weightDescriptor(weight),
               adapter.descriptor(),
-              dx == null ? null : dx.descriptor()));
-    } finally {
-      leave(device, x, dy, owner, adapter, dx);
+              descriptor(dx)));
     }
   }
 
@@ -433,15 +422,14 @@ public final class LoraKernels {
       String operation, Weight weight, LoraAdapter adapter, float sign, Tensor out) {
     Checks.adapter(operation, adapter, weight);
     Checks.matrix(operation, "out", out, weight);
-    NativeOwner owner = owner(weight);
-    Device device = enter(operation, owner, adapter, out, null, null);
-    try {
-      NativeLibrary.check(
-          operation,
+    try (Operation op =
+        Operation.on(weight.device(), operation)
+            .uses("weight", weight)
+            .uses("adapter", adapter)
+            .uses("out", out)) {
+      op.check(
           native_kernels.lk_merge(
-              device.handle(), descriptor(weight), adapter.descriptor(), sign, out.descriptor()));
-    } finally {
-      leave(device, owner, adapter, out, null, null);
+              op.handle(), weightDescriptor(weight), adapter.descriptor(), sign, out.descriptor()));
     }
   }
 
@@ -463,56 +451,19 @@ public final class LoraKernels {
       String operation, Nf4Tensor weight, LoraAdapter adapter, float sign, Nf4Tensor out) {
     Checks.adapter(operation, adapter, weight);
     Checks.adapter(operation, adapter, out);
-    Device device = enter(operation, weight, adapter, out, null, null);
-    try {
-      NativeLibrary.check(
-          operation,
+    try (Operation op =
+        Operation.on(weight.device(), operation)
+            .uses("weight", weight)
+            .uses("adapter", adapter)
+            .uses("out", out)) {
+      op.check(
           native_kernels.lk_merge_quantized(
-              device.handle(), weight.descriptor(), adapter.descriptor(), sign, out.descriptor()));
-    } finally {
-      leave(device, weight, adapter, out, null, null);
+              op.handle(), weight.descriptor(), adapter.descriptor(), sign, out.descriptor()));
     }
   }
 
-  // ---- how operations run
-  // ------------------------------------------------------------------------------------------------
-
-  /**
-   * All arguments and their device are in use until {@link #leave}, so that close() in another
-   * thread waits for it.
-   */
-  private static Device enter(
-      String operation, NativeOwner a, NativeOwner b, NativeOwner c, NativeOwner d, NativeOwner e) {
-    Device device = deviceOf(a);
-    device.acquireUse(operation);
-    try {
-      NativeOwner.acquireAll(operation, a, b, c, d, e);
-    } catch (RuntimeException failure) {
-      device.releaseUse();
-      throw failure;
-    }
-    return device;
-  }
-
-  private static void leave(
-      Device device, NativeOwner a, NativeOwner b, NativeOwner c, NativeOwner d, NativeOwner e) {
-    NativeOwner.releaseAll(a, b, c, d, e);
-    device.releaseUse();
-  }
-
-  private static Device deviceOf(NativeOwner owner) {
-    return owner instanceof Tensor tensor ? tensor.device() : ((Nf4Tensor) owner).device();
-  }
-
-  private static NativeOwner owner(Weight weight) {
-    return weight instanceof Tensor tensor ? tensor : (Nf4Tensor) weight;
-  }
-
-  private static lk_weight descriptor(Weight weight) {
-    return weight instanceof Tensor tensor
-        ? tensor.weightDescriptor()
-        : ((Nf4Tensor) weight).descriptor();
-  }
+  // ---- new tensors
+  // -------------------------------------------------------------------------------------------------------
 
   /** A new tensor of the shape and dtype of {@code in}, but for its last dimension. */
   private static Tensor like(String operation, Tensor in, long cols) {

@@ -2,7 +2,6 @@ package org.lorakernels;
 
 import java.util.List;
 import org.lorakernels.bindings.global.native_kernels;
-import org.lorakernels.bindings.lk_tensor;
 
 /**
  * The reductions over several tensors that {@link org.lorakernels.merge} is made of.
@@ -33,12 +32,12 @@ public final class MergeKernels {
   public static void combineLinear(List<Tensor> inputs, float[] weights, Tensor out) {
     String operation = "combineLinear";
     requireInputs(operation, inputs, weights, out);
-    try (Use use = new Use(operation, inputs, out)) {
-      NativeLibrary.check(
-          operation,
+    try (Operation op =
+        Operation.on(inputs.get(0).device(), operation).uses("inputs", inputs).uses("out", out)) {
+      op.check(
           native_kernels.lk_combine_linear(
-              use.device.handle(),
-              use.descriptors(inputs),
+              op.handle(),
+              Operation.descriptors(inputs),
               weights,
               inputs.size(),
               out.descriptor()));
@@ -59,12 +58,12 @@ public final class MergeKernels {
       List<Tensor> inputs, float[] weights, SignElection election, Tensor out) {
     String operation = "combineElected";
     requireInputs(operation, inputs, weights, out);
-    try (Use use = new Use(operation, inputs, out)) {
-      NativeLibrary.check(
-          operation,
+    try (Operation op =
+        Operation.on(inputs.get(0).device(), operation).uses("inputs", inputs).uses("out", out)) {
+      op.check(
           native_kernels.lk_combine_elected(
-              use.device.handle(),
-              use.descriptors(inputs),
+              op.handle(),
+              Operation.descriptors(inputs),
               weights,
               inputs.size(),
               election.ordinal(),
@@ -82,11 +81,9 @@ public final class MergeKernels {
   public static void keepRanked(Tensor x, long skip, long keep, Tensor out) {
     String operation = "keepRanked";
     requireUnary(operation, x, out);
-    try (Use use = new Use(operation, List.of(x), out)) {
-      NativeLibrary.check(
-          operation,
-          native_kernels.lk_keep_ranked(
-              use.device.handle(), x.descriptor(), skip, keep, out.descriptor()));
+    try (Operation op = Operation.on(x.device(), operation).uses("x", x).uses("out", out)) {
+      op.check(
+          native_kernels.lk_keep_ranked(op.handle(), x.descriptor(), skip, keep, out.descriptor()));
     }
   }
 
@@ -116,13 +113,13 @@ public final class MergeKernels {
   private static void keepRandom(
       String operation, Tensor x, Tensor mask, float density, long seed, long stream, Tensor out) {
     requireUnary(operation, x, out);
-    try (Use use = new Use(operation, mask == null ? List.of(x) : List.of(x, mask), out)) {
-      NativeLibrary.check(
-          operation,
+    try (Operation op =
+        Operation.on(x.device(), operation).uses("x", x).uses("mask", mask).uses("out", out)) {
+      op.check(
           native_kernels.lk_keep_random(
-              use.device.handle(),
+              op.handle(),
               x.descriptor(),
-              mask == null ? null : mask.descriptor(),
+              Operation.descriptor(mask),
               density,
               seed,
               stream,
@@ -141,17 +138,10 @@ public final class MergeKernels {
       Tensor x, float density, float epsilon, long seed, long stream, Tensor out) {
     String operation = "keepByMagnitude";
     requireUnary(operation, x, out);
-    try (Use use = new Use(operation, List.of(x), out)) {
-      NativeLibrary.check(
-          operation,
+    try (Operation op = Operation.on(x.device(), operation).uses("x", x).uses("out", out)) {
+      op.check(
           native_kernels.lk_keep_by_magnitude(
-              use.device.handle(),
-              x.descriptor(),
-              density,
-              epsilon,
-              seed,
-              stream,
-              out.descriptor()));
+              op.handle(), x.descriptor(), density, epsilon, seed, stream, out.descriptor()));
     }
   }
 
@@ -184,12 +174,11 @@ public final class MergeKernels {
     requireInputs(operation, inputs, weights, null);
     long[] opposing = new long[1];
     long[] nonzero = new long[1];
-    try (Use use = new Use(operation, inputs, null)) {
-      NativeLibrary.check(
-          operation,
+    try (Operation op = Operation.on(inputs.get(0).device(), operation).uses("inputs", inputs)) {
+      op.check(
           native_kernels.lk_opposing_signs(
-              use.device.handle(),
-              use.descriptors(inputs),
+              op.handle(),
+              Operation.descriptors(inputs),
               weights,
               inputs.size(),
               opposing,
@@ -202,9 +191,8 @@ public final class MergeKernels {
   public static double dot(Tensor a, Tensor b) {
     requireUnary("dot", a, b);
     double[] sum = new double[1];
-    try (Use use = new Use("dot", List.of(a), b)) {
-      NativeLibrary.check(
-          "dot", native_kernels.lk_dot(use.device.handle(), a.descriptor(), b.descriptor(), sum));
+    try (Operation op = Operation.on(a.device(), "dot").uses("a", a).uses("b", b)) {
+      op.check(native_kernels.lk_dot(op.handle(), a.descriptor(), b.descriptor(), sum));
       return sum[0];
     }
   }
@@ -235,52 +223,6 @@ public final class MergeKernels {
     }
     if (out != null) {
       requireUnary(operation, first, out);
-    }
-  }
-
-  /** Tensors and their device, in use while an operation runs. */
-  private static final class Use implements AutoCloseable {
-    final Device device;
-    private final java.util.ArrayDeque<NativeOwner> acquired = new java.util.ArrayDeque<>();
-
-    Use(String operation, List<Tensor> inputs, Tensor out) {
-      device = inputs.get(0).device();
-      try {
-        acquire(operation, device);
-        for (Tensor input : inputs) {
-          acquire(operation, input);
-        }
-        if (out != null) {
-          acquire(operation, out);
-        }
-      } catch (RuntimeException failure) {
-        close();
-        throw failure;
-      }
-    }
-
-    private void acquire(String operation, NativeOwner owner) {
-      owner.acquireUse(operation);
-      acquired.push(owner);
-    }
-
-    lk_tensor descriptors(List<Tensor> tensors) {
-      lk_tensor all =
-          new lk_tensor(NativeLibrary.descriptorMemory(lk_tensor.class, tensors.size()));
-      for (int i = 0; i < tensors.size(); i++) {
-        Tensor tensor = tensors.get(i);
-        lk_tensor one = all.getPointer(i);
-        one.data(tensor.descriptor().data()).rows(tensor.rows()).cols(tensor.cols());
-        one.row_stride(tensor.rowStride()).dtype(tensor.dtype().ordinal());
-      }
-      return all;
-    }
-
-    @Override
-    public void close() {
-      while (!acquired.isEmpty()) {
-        acquired.pop().releaseUse();
-      }
     }
   }
 }

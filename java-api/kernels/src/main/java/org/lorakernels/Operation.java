@@ -1,6 +1,7 @@
 package org.lorakernels;
 
 import java.util.ArrayList;
+import java.util.List;
 import org.lorakernels.bindings.lk_device;
 import org.lorakernels.bindings.lk_tensor;
 import org.lorakernels.bindings.lk_weight;
@@ -44,6 +45,14 @@ final class Operation implements AutoCloseable {
   /** Keeps an argument open until {@link #close}; null: an optional argument that is not given. */
   Operation uses(String argument, Tensor tensor) {
     return tensor == null ? this : uses(argument, tensor, tensor.device());
+  }
+
+  /** {@link #uses(String, Tensor)} of several. */
+  Operation uses(String argument, List<Tensor> tensors) {
+    for (int i = 0; i < tensors.size(); i++) {
+      uses(argument + "[" + i + "]", tensors.get(i));
+    }
+    return this;
   }
 
   /** {@link #uses(String, Tensor)} of a weight. */
@@ -90,6 +99,15 @@ final class Operation implements AutoCloseable {
   /** The descriptor of an optional argument: null where it is not given. */
   static lk_tensor descriptor(Tensor tensor) {
     return tensor == null ? null : tensor.descriptor();
+  }
+
+  /** An array of the descriptors of tensors. */
+  static lk_tensor descriptors(List<Tensor> tensors) {
+    lk_tensor all = new lk_tensor(NativeLibrary.descriptorMemory(lk_tensor.class, tensors.size()));
+    for (int i = 0; i < tensors.size(); i++) {
+      tensors.get(i).describe(all.getPointer(i));
+    }
+    return all;
   }
 
   /** The descriptor of a weight, dense or in 4 bits. */

@@ -5,7 +5,6 @@ import static org.lorakernels.Operation.descriptor;
 import java.util.List;
 import org.lorakernels.bindings.global.native_kernels;
 import org.lorakernels.bindings.lk_attention;
-import org.lorakernels.bindings.lk_tensor;
 
 /**
  * What a decoder-only transformer needs beside its projections ({@link LoraKernels}). Each runs on
@@ -492,14 +491,11 @@ public final class TransformerKernels {
     if (sums.length == 0) {
       return sums;
     }
-    lk_tensor descriptors =
-        new lk_tensor(NativeLibrary.descriptorMemory(lk_tensor.class, sums.length));
-    try (Operation op = Operation.on(tensors.get(0).device(), "sumsOfSquares")) {
-      for (int i = 0; i < sums.length; i++) {
-        op.uses("tensors[" + i + "]", tensors.get(i));
-        tensors.get(i).describe(descriptors.getPointer(lk_tensor.class, i));
-      }
-      op.check(native_kernels.lk_sums_of_squares(op.handle(), descriptors, sums.length, sums));
+    try (Operation op =
+        Operation.on(tensors.get(0).device(), "sumsOfSquares").uses("tensors", tensors)) {
+      op.check(
+          native_kernels.lk_sums_of_squares(
+              op.handle(), Operation.descriptors(tensors), sums.length, sums));
     }
     return sums;
   }
