@@ -27,6 +27,9 @@ import org.lorakernels.DType;
 public final class GoldenFile {
   static final String DIRECTORY_PROPERTY = "lorakernels.golden";
 
+  /** Vectors that were made for this repository. */
+  private static final String OWN = "extra/";
+
   private final String path;
   private final Map<String, GoldenTensor> tensors = new LinkedHashMap<>();
   private final Object meta;
@@ -57,7 +60,7 @@ public final class GoldenFile {
 
   /** A directory of golden files, for what reads directories. */
   public static Path directory(String path) {
-    String directory = System.getProperty(DIRECTORY_PROPERTY);
+    String directory = otherDirectory(path);
     if (directory != null) return Path.of(directory, path);
     try {
       return Path.of(GoldenFile.class.getResource("/golden/" + path).toURI());
@@ -70,8 +73,13 @@ public final class GoldenFile {
     return GoldenJson.parse(new String(read(path), StandardCharsets.UTF_8));
   }
 
+  /** Where other vectors are; null for those that only this repository has, or without others. */
+  private static String otherDirectory(String path) {
+    return path.startsWith(OWN) ? null : System.getProperty(DIRECTORY_PROPERTY);
+  }
+
   private static byte[] read(String path) {
-    String directory = System.getProperty(DIRECTORY_PROPERTY);
+    String directory = otherDirectory(path);
     try {
       if (directory != null) return Files.readAllBytes(Path.of(directory, path));
       try (InputStream resource = GoldenFile.class.getResourceAsStream("/golden/" + path)) {

@@ -472,6 +472,15 @@ class CausalLmTest {
         () -> CausalLm.load(device, directory, STORED));
   }
 
+  @ParameterizedTest
+  @ValueSource(strings = {"models/llama", "models/llama_nf4_dq", "models/gemma2"})
+  void storedWeightsAreUsedWhereTheyAre(String name) {
+    try (CausalLm model = load(name, STORED)) {
+      assertEquals(0, device.memory().allocatedBytes(), "mapped, not copied");
+      assertEquals(DType.F32, model.computeDtype());
+    }
+  }
+
   @Test
   void holdsWeightsInTheBitsThatWereAskedFor() {
     assertEquals(DType.F32, compute(STORED));

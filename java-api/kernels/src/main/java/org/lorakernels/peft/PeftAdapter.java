@@ -99,8 +99,8 @@ public final class PeftAdapter implements AutoCloseable {
   /**
    * {@link #save(Path, PeftConfig, Map)}, of DoRA.
    *
-   * @param magnitudes F32 [out features] of every module where the configuration says DoRA,
-   *     otherwise empty; not closed
+   * @param magnitudes [out features] of every module where the configuration says DoRA, otherwise
+   *     empty; not closed
    */
   public static void save(
       Path directory,
@@ -179,7 +179,10 @@ public final class PeftAdapter implements AutoCloseable {
     return Collections.unmodifiableMap(modules);
   }
 
-  /** DoRA's magnitudes, F32 [out features], by module; empty without DoRA. Owned by this object. */
+  /**
+   * DoRA's magnitudes, [out features] in the adapters' type, by module; empty without DoRA. Owned
+   * by this object.
+   */
   public Map<String, Tensor> magnitudes() {
     return Collections.unmodifiableMap(magnitudes);
   }

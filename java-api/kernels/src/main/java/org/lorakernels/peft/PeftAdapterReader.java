@@ -198,12 +198,15 @@ final class PeftAdapterReader {
     String name = PREFIX + module + MAGNITUDE;
     TensorInfo info = file.info(name);
     long rows = file.info(PREFIX + module + B).shape()[0];
-    if (info.dtype() != SafetensorsDtype.F32 || !Arrays.equals(info.shape(), new long[] {rows})) {
+    SafetensorsDtype dtype = file.info(PREFIX + module + B).dtype();
+    if (info.dtype() != dtype || !Arrays.equals(info.shape(), new long[] {rows})) {
       throw new CheckpointException(
           file.path(),
           "adapter: "
               + module
-              + ": magnitudes must be F32 ["
+              + ": magnitudes must be "
+              + dtype
+              + " ["
               + rows
               + "] (rows of B), but are "
               + info.spec());

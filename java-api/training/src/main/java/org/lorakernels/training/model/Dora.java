@@ -24,12 +24,13 @@ import org.lorakernels.training.model.DoraScratch.Use;
  * What backward needs beside x is computed again. Owns its tensors but not the adapter.
  */
 final class Dora implements AutoCloseable {
-  private final Tensor magnitude; // F32 [out]
+  private final Tensor magnitude; // [out], type of the adapter
   private final Tensor gradient; // F32 [out]
   private final Tensor gradientRow; // the same as [1, out]
   private final Tensor norms; // F32 [1, out]
   private final Tensor inverseNorms; // F32 [1, out]
   private final Tensor factors; // F32 [1, out]
+  private final Tensor factorVector; // the same as [out]
   private final Tensor sums; // F32 [1, out]
   private final DoraScratch scratch;
   private final ByteBuffer host;
@@ -37,8 +38,8 @@ final class Dora implements AutoCloseable {
   /**
    * Magnitudes of a layer.
    *
-   * @param magnitude F32 [out], taken over; null: the norms of the weight and its adapter, so that
-   *     the layer computes what it did
+   * @param magnitude [out] in the adapter's type, taken over; null: the norms of the weight and its
+   *     adapter, so that the layer computes what it did
    * @param weight [out, in]
    * @param adapter of the weight
    * @param scratch shared by all layers of a model
@@ -49,18 +50,19 @@ final class Dora implements AutoCloseable {
     norms = Tensor.zeros(weight.device(), DType.F32, 1, out);
     inverseNorms = Tensor.zeros(weight.device(), DType.F32, 1, out);
     factors = Tensor.zeros(weight.device(), DType.F32, 1, out);
+    factorVector = factors.view(out);
     sums = Tensor.zeros(weight.device(), DType.F32, 1, out);
     gradient = Tensor.zeros(weight.device(), DType.F32, out);
     gradientRow = gradient.view(1, out);
     host = ByteBuffer.allocateDirect((int) (out * Float.BYTES)).order(ByteOrder.nativeOrder());
     TransformerKernels.rowNorms(weight, adapter, norms);
-    this.magnitude = magnitude != null ? magnitude : copyOfNorms(out);
+    this.magnitude = magnitude != null ? magnitude : normsIn(adapter.config().dtype());
     refresh(weight, adapter);
   }
 
-  private Tensor copyOfNorms(long out) {
-    try (Tensor vector = norms.view(out)) {
-      return vector.copy();
+  private Tensor normsIn(DType dtype) {
+    try (Tensor vector = norms.view(norms.cols())) {
+      return vector.to(dtype);
     }
   }
 
@@ -70,7 +72,8 @@ final class Dora implements AutoCloseable {
     float[] norm = new float[(int) norms.cols()];
     download(norms).get(norm);
     float[] factor = new float[norm.length];
-    download(magnitude).get(factor);
+    factorVector.copyFrom(magnitude); // converts to F32
+    download(factorVector).get(factor);
     for (int i = 0; i < norm.length; i++) {
       factor[i] /= norm[i];
       norm[i] = 1 / norm[i];
@@ -164,7 +167,7 @@ final class Dora implements AutoCloseable {
     }
   }
 
-  /** The magnitudes, F32 [out]; owned by this object. */
+  /** The magnitudes, [out]; owned by this object. */
   Tensor magnitude() {
     return magnitude;
   }
@@ -176,7 +179,9 @@ final class Dora implements AutoCloseable {
   @Override
   public void close() {
     for (Tensor tensor :
-        new Tensor[] {magnitude, gradientRow, gradient, norms, inverseNorms, factors, sums}) {
+        new Tensor[] {
+          magnitude, gradientRow, gradient, norms, inverseNorms, factorVector, factors, sums
+        }) {
       tensor.close();
     }
   }
