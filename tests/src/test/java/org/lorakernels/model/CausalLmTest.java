@@ -438,6 +438,10 @@ class CausalLmTest {
           "there is no adapter",
           () -> model.saveAdapter(directory.resolve("a")));
       assertMessage(
+          InvalidArgumentException.class,
+          "is empty",
+          () -> model.loss(new Batch(new int[0], new int[0], null, new int[1])));
+      assertMessage(
           LoraKernelsException.class,
           "was trained on a weight",
           () -> model.loadAdapter(GoldenModel.directory("extra/llama3/adapter")));

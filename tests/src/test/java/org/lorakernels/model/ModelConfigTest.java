@@ -94,6 +94,29 @@ class ModelConfigTest {
     assertEquals(1e4, config.layers().get(3).rope().theta());
   }
 
+  /** As transformers standardises them. */
+  @Test
+  void readsTheOriginalContextFromWhereItStands() {
+    String yarn = "\"architectures\": [\"LlamaForCausalLM\"], \"max_position_embeddings\": 64,";
+    RopeConfig outside =
+        parse(
+                yarn
+                    + "\"original_max_position_embeddings\": 16, \"rope_scaling\": {\"type\":"
+                    + " \"yarn\", \"factor\": null, \"original_max_position_embeddings\": 8}")
+            .layers()
+            .get(0)
+            .rope();
+    assertEquals(16, outside.originalPositions());
+    assertEquals(4, outside.factor());
+    assertEquals(0.1 * Math.log(4) + 1, outside.attentionFactor());
+    RopeConfig none =
+        parse(yarn + "\"rope_scaling\": {\"type\": \"yarn\", \"factor\": 2.0}")
+            .layers()
+            .get(0)
+            .rope();
+    assertEquals(64, none.originalPositions());
+  }
+
   @ParameterizedTest
   @CsvSource({
     "Mistral, '\"num_key_value_heads\": 2, \"sliding_window\": 7', 7 7 7 7",
@@ -162,6 +185,14 @@ class ModelConfigTest {
         UnsupportedException.class,
         "\"longrope\" is not known; known are default, linear, dynamic, llama3, yarn",
         llama + "\"rope_scaling\": {\"type\": \"longrope\"}");
+    assertRefused(
+        UnsupportedException.class,
+        "\"partial_rotary_factor\" must be 1, but is 0.5",
+        llama + "\"partial_rotary_factor\": 0.5");
+    assertRefused(
+        UnsupportedException.class,
+        "only causal attention is computed",
+        "\"architectures\": [\"Gemma2ForCausalLM\"], \"use_bidirectional_attention\": true");
     assertRefused(
         UnsupportedException.class, "activation \"relu\"", llama + "\"hidden_act\": \"relu\"");
     assertRefused(

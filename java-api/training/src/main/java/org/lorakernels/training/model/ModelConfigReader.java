@@ -16,7 +16,8 @@ import org.lorakernels.json.JsonObject;
  * Reads {@code config.json}. Files of transformers 4 and 5 differ in two places: {@code
  * torch_dtype} became {@code dtype}, and {@code rope_theta} with {@code rope_scaling} became {@code
  * rope_parameters}, which may differ by layer type. Members that are absent have the defaults of
- * the architecture's class in transformers; a member that is null is switched off.
+ * the architecture's class in transformers; a member that is null is switched off. Dropout inside
+ * attention ({@code attention_dropout}, 0 in released checkpoints) is not applied.
  */
 final class ModelConfigReader {
   private static final String SLIDING = "sliding_attention";
@@ -71,6 +72,11 @@ final class ModelConfigReader {
               + heads
               + " (heads), but is "
               + kvHeads);
+    }
+    if (gemma && flag("use_bidirectional_attention", false)) {
+      throw new UnsupportedException(
+          "model: \"use_bidirectional_attention\": only causal attention is computed; this"
+              + " checkpoint is an encoder");
     }
     boolean attentionBias = !qwen2 && !mistral && flag("attention_bias", false);
     double scalar = gemma ? number("query_pre_attn_scalar", 256) : headDim;
@@ -169,8 +175,16 @@ final class ModelConfigReader {
         json.findObject("rope_parameters")
             .or(() -> json.findObject("rope_scaling"))
             .orElseGet(JsonObject::new);
-    JsonObject own = parameters.findObject(layerType).orElse(parameters);
-    return RopeConfig.of(own, theta, positions);
+    Optional<JsonObject> own = parameters.findObject(layerType);
+    JsonObject rope = new JsonObject(own.orElse(parameters));
+    json.findNumber("partial_rotary_factor")
+        .filter(factor -> !rope.has("partial_rotary_factor"))
+        .ifPresent(factor -> rope.put("partial_rotary_factor", factor));
+    if (own.isEmpty()) { // transformers lets the member outside win, but not over layer types
+      json.findInteger(RopeConfig.ORIGINAL)
+          .ifPresent(original -> rope.put(RopeConfig.ORIGINAL, original));
+    }
+    return RopeConfig.of(rope, theta, positions);
   }
 
   private long maxPositions() {

@@ -4,6 +4,7 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import org.lorakernels.DType;
 import org.lorakernels.Device;
+import org.lorakernels.InvalidArgumentException;
 import org.lorakernels.Tensor;
 import org.lorakernels.training.data.Batch;
 
@@ -38,6 +39,9 @@ final class Pass implements AutoCloseable {
   /** Prepares a pass over a batch. */
   void set(Batch batch) {
     int tokens = batch.tokens();
+    if (tokens == 0) {
+      throw new InvalidArgumentException("model: a batch must have tokens, but is empty");
+    }
     int[] offsets = batch.offsets();
     cache = null;
     workspace.resize(tokens);
@@ -91,8 +95,7 @@ final class Pass implements AutoCloseable {
   /** Row i predicts the label at i + 1 of its sequence; the last row predicts none. */
   private static int[] shifted(int[] labels, int[] offsets) {
     int[] targets = new int[labels.length];
-    System.arraycopy(
-        labels, Math.min(1, labels.length), targets, 0, Math.max(0, labels.length - 1));
+    System.arraycopy(labels, 1, targets, 0, labels.length - 1);
     for (int s = 1; s < offsets.length; s++) {
       targets[offsets[s] - 1] = Batch.IGNORED;
     }
@@ -101,8 +104,7 @@ final class Pass implements AutoCloseable {
 
   private static float[] shifted(float[] weights, int[] offsets) {
     float[] targets = new float[weights.length];
-    System.arraycopy(
-        weights, Math.min(1, weights.length), targets, 0, Math.max(0, weights.length - 1));
+    System.arraycopy(weights, 1, targets, 0, weights.length - 1);
     for (int s = 1; s < offsets.length; s++) {
       targets[offsets[s] - 1] = 0;
     }

@@ -31,6 +31,9 @@ public record RopeConfig(
     boolean truncate,
     double attentionFactor) {
 
+  /** Where a file says {@link #originalPositions}. */
+  static final String ORIGINAL = "original_max_position_embeddings";
+
   /** Ways to scale. */
   public enum Type {
     /** None. */
@@ -61,7 +64,7 @@ public record RopeConfig(
   static RopeConfig of(JsonObject json, double theta, long maxPositions) {
     String name = json.findString("rope_type").or(() -> json.findString("type")).orElse("default");
     double base = json.findNumber("rope_theta").orElse(theta);
-    long original = json.findInteger("original_max_position_embeddings").orElse(maxPositions);
+    long original = json.findInteger(ORIGINAL).orElse(maxPositions);
     double partial = json.findNumber("partial_rotary_factor").orElse(1.0);
     if (partial != 1) {
       throw new UnsupportedException(
@@ -83,7 +86,7 @@ public record RopeConfig(
               0,
               false,
               1);
-      case "yarn" -> yarn(json, base, original);
+      case "yarn" -> yarn(json, base, original, maxPositions);
       default ->
           throw new UnsupportedException(
               "model: scaling of rotary positions \""
@@ -96,8 +99,8 @@ public record RopeConfig(
     return new RopeConfig(type, theta, factor, positions, 1, 1, 0, 0, false, 1);
   }
 
-  private static RopeConfig yarn(JsonObject json, double theta, long original) {
-    double factor = json.number("factor");
+  private static RopeConfig yarn(JsonObject json, double theta, long original, long maxPositions) {
+    double factor = json.findNumber("factor").orElse((double) maxPositions / original);
     double scale = json.findNumber("mscale").orElse(0.0);
     double scaleAll = json.findNumber("mscale_all_dim").orElse(0.0);
     double attention =
