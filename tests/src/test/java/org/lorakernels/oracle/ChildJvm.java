@@ -17,7 +17,7 @@ import java.util.concurrent.TimeUnit;
 public final class ChildJvm {
   private final Class<?> program;
   private final List<String> prefix = new ArrayList<>();
-  private final List<String> properties = new ArrayList<>();
+  private final List<String> options = new ArrayList<>();
   private final Map<String, String> environment = new HashMap<>();
 
   private ChildJvm(Class<?> program) {
@@ -35,7 +35,12 @@ public final class ChildJvm {
   /** Hands on a system property of this JVM, if it is set. */
   public ChildJvm property(String name) {
     String value = System.getProperty(name);
-    if (value != null) properties.add("-D" + name + "=" + value);
+    return value == null ? this : option("-D" + name + "=" + value);
+  }
+
+  /** Adds an option of Java, such as {@code -Xmx64m}. */
+  public ChildJvm option(String option) {
+    options.add(option);
     return this;
   }
 
@@ -59,7 +64,7 @@ public final class ChildJvm {
     List<String> command = new ArrayList<>(prefix);
     command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
     command.add("-ea");
-    command.addAll(properties);
+    command.addAll(options);
     command.addAll(List.of("-cp", System.getProperty("java.class.path"), program.getName()));
     command.addAll(List.of(arguments));
     ProcessBuilder builder =

@@ -24,6 +24,7 @@ import org.lorakernels.DType;
 import org.lorakernels.Device;
 import org.lorakernels.Tensor;
 import org.lorakernels.UnsupportedException;
+import org.lorakernels.oracle.ChildJvm;
 
 /** What is read from a safetensors file, and every way in which one can be wrong. */
 class SafetensorsFileTest {
@@ -237,6 +238,36 @@ class SafetensorsFileTest {
       file.setLength(8 + 100_000_000);
     }
     refused(path, "there is the byte 0x00");
+  }
+
+  /** 20 MB of JSON with ten million values, where Java has 64 MiB. */
+  @Test
+  void refusesAHeaderThatExceedsTheHeap() throws Exception {
+    String header = "{\"a\":[" + "1,".repeat(10_000_000) + "1]}";
+    Path path = CraftedFile.write(directory.resolve("values.safetensors"), header, 0);
+    Device.availability(); // unpacks the native library, for which the process has no room
+    ChildJvm.Result result =
+        ChildJvm.of(Opener.class)
+            .option("-Xmx64m")
+            .run(directory.resolve("output.txt"), path.toString());
+    assertEquals(Opener.REFUSED, result.exitCode(), result.output());
+    assertTrue(result.output().contains("give Java more (-Xmx)"), result.output());
+  }
+
+  /** Opens a file. */
+  static final class Opener {
+    static final int REFUSED = 3;
+
+    private Opener() {}
+
+    public static void main(String[] arguments) {
+      try {
+        SafetensorsFile.open(Path.of(arguments[0])).close();
+      } catch (CheckpointException refused) {
+        System.out.println(refused.getMessage());
+        System.exit(REFUSED);
+      }
+    }
   }
 
   @Test

@@ -37,15 +37,25 @@ public final class SafetensorsFile implements AutoCloseable {
               + ByteOrder.nativeOrder());
     }
     MappedFile file = MappedFile.open(path);
+    boolean opened = false;
     try {
-      return new SafetensorsFile(file);
+      SafetensorsFile result = new SafetensorsFile(file);
+      opened = true;
+      return result;
     } catch (SafetensorsHeader.MalformedException e) {
-      file.close();
       throw new CheckpointException(
           path, "safetensors: " + e.getMessage() + "; download or save the file again");
-    } catch (RuntimeException e) {
-      file.close();
-      throw e;
+    } catch (OutOfMemoryError e) { // of the values of a header, which are garbage by now
+      throw new CheckpointException(
+          path,
+          "safetensors: the header holds more than the Java heap of "
+              + (Runtime.getRuntime().maxMemory() >> 20)
+              + " MiB takes; give Java more (-Xmx), or download the file again",
+          e);
+    } finally {
+      if (!opened) {
+        file.close();
+      }
     }
   }
 
