@@ -7,11 +7,12 @@ import com.tngtech.archunit.core.domain.JavaClasses;
 import com.tngtech.archunit.core.importer.ClassFileImporter;
 import com.tngtech.archunit.core.importer.ImportOption;
 import java.io.InputStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import javax.xml.parsers.DocumentBuilderFactory;
 import org.junit.jupiter.api.Test;
-import org.lorakernels.LoraKernels;
 import org.w3c.dom.Element;
 import org.w3c.dom.NodeList;
 
@@ -19,7 +20,7 @@ import org.w3c.dom.NodeList;
 class DependencyRuleTest {
   private static final String BINDINGS = "org.lorakernels.bindings..";
 
-  private final JavaClasses classes =
+  private static final JavaClasses CLASSES =
       new ClassFileImporter()
           .withImportOption(ImportOption.Predefined.DO_NOT_INCLUDE_TESTS)
           .importPackages("org.lorakernels");
@@ -32,7 +33,7 @@ class DependencyRuleTest {
         .should()
         .dependOnClassesThat()
         .resideInAPackage(BINDINGS)
-        .check(classes);
+        .check(CLASSES);
   }
 
   @Test
@@ -48,7 +49,7 @@ class DependencyRuleTest {
             "org.lorakernels.peft..",
             "org.lorakernels.merge..",
             "org.lorakernels.cli..")
-        .check(classes);
+        .check(CLASSES);
   }
 
   @Test
@@ -59,14 +60,14 @@ class DependencyRuleTest {
         .should()
         .dependOnClassesThat()
         .resideInAPackage("org.bytedeco.openblas..")
-        .check(classes);
+        .check(CLASSES);
   }
 
   @Test
   void theKernelsDependOnJavaCppAloneAtRunTime() throws Exception {
     List<String> runtime = new ArrayList<>();
-    String pom = "/META-INF/maven/org.lorakernels/lora-kernels/pom.xml";
-    try (InputStream in = LoraKernels.class.getResourceAsStream(pom)) {
+    Path pom = Path.of(System.getProperty("lk.home"), "java-api/kernels/pom.xml");
+    try (InputStream in = Files.newInputStream(pom)) {
       NodeList dependencies =
           DocumentBuilderFactory.newInstance()
               .newDocumentBuilder()
