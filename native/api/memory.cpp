@@ -167,4 +167,18 @@ lk_status lk_file_unmap(lk_address address, int64_t bytes) {
   });
 }
 
+lk_status lk_file_evict(lk_address address, int64_t bytes) {
+  return guard("lk_file_evict", [&] {
+    if (bytes < 0) fail(LK_INVALID_ARGUMENT, "lk_file_evict: bytes must be at least 0, but is %lld", ll(bytes));
+    const uint64_t page = static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+    const uint64_t first = (address + page - 1) / page * page;
+    const uint64_t end = (address + static_cast<uint64_t>(bytes)) / page * page;
+    if (end <= first) return;  // no whole page
+    if (madvise(at_address<void>(first), end - first, MADV_DONTNEED) != 0) {
+      fail(LK_IO_ERROR, "cannot evict %lld bytes at 0x%llx: %s", ll(bytes), static_cast<unsigned long long>(address),
+           std::strerror(errno));
+    }
+  });
+}
+
 }  // extern "C"

@@ -126,6 +126,9 @@ LK_API lk_status lk_copy_to_host(lk_device* device, lk_address host_destination,
  * rename; shrinking the file in place while it is mapped is undefined, as with every mapping. An empty file maps to 0. */
 LK_API lk_status lk_file_map(const char* path_utf8, lk_address* out, int64_t* bytes);
 LK_API lk_status lk_file_unmap(lk_address address, int64_t bytes);
+/* A part of a mapped file will not be read soon: its whole pages leave the resident memory of the process. Reading them
+ * again is allowed, and brings them back. */
+LK_API lk_status lk_file_evict(lk_address address, int64_t bytes);
 
 /* ---- descriptors ----------------------------------------------------------------------------------------------- */
 

@@ -278,10 +278,15 @@ LK_TEST(api_maps_files) {
   CHECK(descriptor >= 0);
   std::FILE* file = fdopen(descriptor, "wb");
   CHECK(lk_file_map(name, &data, &bytes) == LK_OK && data == 0 && bytes == 0);
-  std::fputs("hello", file);
+  const std::string content = "hello" + std::string(20000, 'x');
+  std::fputs(content.c_str(), file);
   std::fclose(file);
-  CHECK(lk_file_map(name, &data, &bytes) == LK_OK && bytes == 5);
-  CHECK(std::memcmp(at_address<char>(data), "hello", 5) == 0);
+  CHECK(lk_file_map(name, &data, &bytes) == LK_OK && bytes == static_cast<int64_t>(content.size()));
+  CHECK(std::memcmp(at_address<char>(data), content.data(), content.size()) == 0);
+  expect(lk_file_evict(data, -1), LK_INVALID_ARGUMENT, {"bytes", "-1"});
+  CHECK(lk_file_evict(data + 1, 100) == LK_OK);  // less than a page: nothing to do
+  CHECK(lk_file_evict(data + 1, bytes - 1) == LK_OK);
+  CHECK(std::memcmp(at_address<char>(data), content.data(), content.size()) == 0);
   CHECK(lk_file_unmap(data, bytes) == LK_OK);
   std::remove(name);
 }

@@ -92,13 +92,23 @@ public final class MappedFile extends NativeOwner {
         return copy;
       }
       Memory memory =
-          Memory.borrow("tensor", device, address + offset, bytes, this, this::releaseUse);
+          Memory.borrow(
+              "tensor", device, address + offset, bytes, this, () -> release(offset, bytes));
       shared = true;
       return Tensor.contiguous(memory, address + offset, dtype, shape.clone());
     } finally {
       if (!shared) {
         releaseUse();
       }
+    }
+  }
+
+  /** What a tensor has read need not stay resident once it is closed. */
+  private void release(long offset, long bytes) {
+    try {
+      NativeLibrary.check("close", native_kernels.lk_file_evict(address + offset, bytes));
+    } finally {
+      releaseUse();
     }
   }
 
