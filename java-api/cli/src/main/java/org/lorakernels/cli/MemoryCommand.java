@@ -47,6 +47,9 @@ final class MemoryCommand extends LkCommand {
       description = "Keep less for backward and compute it again.")
   private boolean checkpointing;
 
+  @Option(names = "--eval-data", description = "With evaluations during training.")
+  private boolean evaluates;
+
   @Option(
       names = "--memory-limit",
       paramLabel = "SIZE",
@@ -64,7 +67,7 @@ final class MemoryCommand extends LkCommand {
     MemoryPlanner planner = new MemoryPlanner(model);
     MemorySettings settings =
         new MemorySettings(
-            modelOptions.load(), adapter.planned(), batchSize, maxLength, checkpointing);
+            modelOptions.load(), adapter.planned(), batchSize, maxLength, checkpointing, evaluates);
     MemoryPlan plan = planner.plan(settings);
     long available =
         memoryLimit == null ? available() : Units.parseBytes("--memory-limit", memoryLimit);

@@ -79,7 +79,8 @@ class MemoryPlannerTest {
       lm.checkpointing(settings.checkpointing());
       TrainingConfig config =
           TrainingConfig.builder().batchSize(settings.batchSize()).maxSteps(3).build();
-      Trainer.of(lm, config).data(data(settings.maxLength())).train();
+      TrainingData data = data(settings.maxLength());
+      Trainer.of(lm, config).data(data).evaluationData(settings.evaluates() ? data : null).train();
       MemoryStats stats = device.memory();
       return stats.allocatedPeakBytes() + stats.workspacePeakBytes() + mapped(settings);
     }
@@ -105,13 +106,15 @@ class MemoryPlannerTest {
     LoraSpec lora = LoraSpec.rank(16).alpha(32);
     for (MemorySettings settings :
         List.of(
-            new MemorySettings(stored, lora, 4, 128, false),
-            new MemorySettings(stored.bits(4), lora, 1, 256, false),
-            new MemorySettings(stored.bits(4).doubleQuantized(true), lora, 4, 128, true),
-            new MemorySettings(stored.bits(16), lora.targets("q_proj"), 2, 200, false),
-            new MemorySettings(stored.computeDtype(DType.BF16), lora.layers(2, 4), 4, 128, false),
-            new MemorySettings(stored, lora.dora(true), 2, 100, true),
-            new MemorySettings(stored, null, 4, 128, false))) {
+            new MemorySettings(stored, lora, 4, 128, false, false),
+            new MemorySettings(stored.bits(4), lora, 1, 256, false, false),
+            new MemorySettings(stored.bits(4).doubleQuantized(true), lora, 4, 128, true, false),
+            new MemorySettings(stored.bits(16), lora.targets("q_proj"), 2, 200, false, false),
+            new MemorySettings(
+                stored.computeDtype(DType.BF16), lora.layers(2, 4), 4, 128, false, false),
+            new MemorySettings(stored, lora.dora(true), 2, 100, true, false),
+            new MemorySettings(stored, lora, 4, 128, false, true),
+            new MemorySettings(stored, null, 4, 128, false, false))) {
       long planned = new MemoryPlanner(model).plan(settings).device();
       long actual = measured(settings);
       // The bound: what a plan is for is to tell whether a run fits.
@@ -123,7 +126,7 @@ class MemoryPlannerTest {
   void settingsThatWouldFitAreNamedAndDo() {
     MemoryPlanner planner = new MemoryPlanner(model);
     MemorySettings settings =
-        new MemorySettings(LoadOptions.asStored(), LoraSpec.rank(16), 8, 512, false);
+        new MemorySettings(LoadOptions.asStored(), LoraSpec.rank(16), 8, 512, false, false);
     long needed = planner.plan(settings).total();
     assertEquals(needed, planner.require(settings, needed).total());
     long available = needed - (20 << 20);

@@ -7,6 +7,7 @@ import java.util.Map;
 import org.lorakernels.DType;
 import org.lorakernels.LoraConfig;
 import org.lorakernels.Nf4Format;
+import org.lorakernels.training.model.ActivationMemory;
 import org.lorakernels.training.model.LoadOptions;
 import org.lorakernels.training.model.LoraSpec;
 import org.lorakernels.training.model.ModelConfig;
@@ -71,11 +72,30 @@ public final class MemoryPlanner {
       }
     }
     DType compute = settings.load().computeDtype().orElse(embeddingDtype(settings.load()));
-    Activations activations = new Activations(model, compute.bytes());
-    long kept =
-        activations.bytes(settings.tokens(), settings.maxLength(), settings.checkpointing());
+    long activations =
+        ActivationMemory.training(model, compute, settings.checkpointing(), settings.tokens());
+    if (settings.evaluates()) {
+      activations += ActivationMemory.evaluation(model, compute, settings.tokens());
+    }
+    if (settings.lora() != null && settings.lora().dora()) {
+      activations += doraScratch(settings.lora()) * settings.tokens() * compute.bytes();
+    }
     return new MemoryPlan(
-        weights, trainable, trained * MOMENTS, kept, workspace(settings.tokens()), RUNTIME);
+        weights, trainable, trained * MOMENTS, activations, workspace(settings.tokens()), RUNTIME);
+  }
+
+  /** Elements a token of what DoRA computes in, which all its layers share. */
+  private long doraScratch(LoraSpec lora) {
+    long out = 0;
+    long in = 0;
+    for (Map.Entry<String, long[]> entry : shapes.entrySet()) {
+      long[] shape = entry.getValue();
+      if (isProjection(entry.getKey(), shape) && lora.adapts(module(entry.getKey()))) {
+        out = Math.max(out, shape[0]);
+        in = Math.max(in, shape[1]);
+      }
+    }
+    return lora.base().dropout() > 0 ? out + 2 * in + Math.max(in, out) : out;
   }
 
   private DType embeddingDtype(LoadOptions load) {

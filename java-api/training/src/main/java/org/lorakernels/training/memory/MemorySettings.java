@@ -12,9 +12,15 @@ import org.lorakernels.training.model.LoraSpec;
  * @param batchSize sequences of one pass
  * @param maxLength tokens of the longest sequence
  * @param checkpointing whether activations inside layers are computed again in backward
+ * @param evaluates whether there are evaluations during training
  */
 public record MemorySettings(
-    LoadOptions load, LoraSpec lora, int batchSize, int maxLength, boolean checkpointing) {
+    LoadOptions load,
+    LoraSpec lora,
+    int batchSize,
+    int maxLength,
+    boolean checkpointing,
+    boolean evaluates) {
 
   /**
    * Checks.
@@ -37,18 +43,18 @@ public record MemorySettings(
   }
 
   MemorySettings withLoad(LoadOptions value) {
-    return new MemorySettings(value, lora, batchSize, maxLength, checkpointing);
+    return new MemorySettings(value, lora, batchSize, maxLength, checkpointing, evaluates);
   }
 
   MemorySettings withBatchSize(int value) {
-    return new MemorySettings(load, lora, value, maxLength, checkpointing);
+    return new MemorySettings(load, lora, value, maxLength, checkpointing, evaluates);
   }
 
   MemorySettings withMaxLength(int value) {
-    return new MemorySettings(load, lora, batchSize, value, checkpointing);
+    return new MemorySettings(load, lora, batchSize, value, checkpointing, evaluates);
   }
 
   MemorySettings withCheckpointing() {
-    return new MemorySettings(load, lora, batchSize, maxLength, true);
+    return new MemorySettings(load, lora, batchSize, maxLength, true, evaluates);
   }
 }
