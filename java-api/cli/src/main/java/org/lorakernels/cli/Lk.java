@@ -17,6 +17,7 @@ import picocli.CommandLine.IVersionProvider;
     subcommands = {
       InfoCommand.class,
       QuickstartCommand.class,
+      TrainCommand.class,
       MemoryCommand.class,
       InitCommand.class,
       DataCommand.class,
