@@ -23,7 +23,7 @@ final class RoleOrder {
             case "system", "developer" -> i == 0 ? null : "a system message only at the start";
             case "user" -> "user".equals(before) ? "an answer between two user messages" : null;
             case Message.ASSISTANT ->
-                before == null || before.equals("system") || before.equals("developer")
+                before == null || (i == 1 && !before.equals("user"))
                     ? "a user message before the first answer"
                     : before.equals(Message.ASSISTANT) ? "one answer, not two in a row" : null;
             case "tool", "ipython", "function" ->
