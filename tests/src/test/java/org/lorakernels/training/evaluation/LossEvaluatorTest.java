@@ -16,6 +16,7 @@ import org.junit.jupiter.api.Test;
 import org.lorakernels.InvalidArgumentException;
 import org.lorakernels.LoraKernelsException;
 import org.lorakernels.training.data.Batch;
+import org.lorakernels.training.data.EncodedExample;
 
 class LossEvaluatorTest {
   private static final int BOS = 1;
@@ -33,17 +34,17 @@ class LossEvaluatorTest {
     return losses;
   }
 
-  private static Sequence row(int... ids) {
-    return Sequence.scoredFrom(ids, 0);
+  private static EncodedExample row(int... ids) {
+    return new EncodedExample(ids, ids.clone(), null);
   }
 
   @Test
   void theMeanIsOverAllTokensWhateverTheBatches() {
-    List<Sequence> rows =
+    List<EncodedExample> rows =
         List.of(
             row(9, 2, 4), // the first token of a row is not predicted
             row(9, 3),
-            new Sequence(new int[] {9, 9, 9}, new int[] {-100, -100, 6}, null),
+            new EncodedExample(new int[] {9, 9, 9}, new int[] {-100, -100, 6}, null),
             row(8));
     for (int batchSize = 1; batchSize < 6; batchSize++) {
       LossResult result =
@@ -58,8 +59,8 @@ class LossEvaluatorTest {
 
   @Test
   void weightsCountAsTheyAre() {
-    Sequence weighted =
-        new Sequence(
+    EncodedExample weighted =
+        new EncodedExample(
             new int[] {9, 2, 3, 4}, new int[] {9, 2, 3, 4}, new float[] {1, 0.5f, 0, 1.5f});
     LossResult result =
         new LossEvaluator(LossEvaluatorTest::labelsAsLosses, 10).evaluate(List.of(weighted));
@@ -85,14 +86,14 @@ class LossEvaluatorTest {
     int stride = Math.min(anyStride, maxLength - 1);
     int[] ids = IntStream.range(0, length).map(i -> 100 + i).toArray();
     ids[0] = bos ? BOS : ids[0];
-    List<Sequence> windows = new LongRows(maxLength, stride, BOS).fit(row(ids));
+    List<EncodedExample> windows = new LongRows(maxLength, stride, BOS).fit(row(ids));
     List<Integer> scored = new ArrayList<>();
-    for (Sequence window : windows) {
-      assertTrue(window.ids().length <= maxLength);
-      assertEquals(ids[0] == BOS, window.ids()[0] == BOS);
-      for (int i = 1; i < window.ids().length; i++) {
+    for (EncodedExample window : windows) {
+      assertTrue(window.inputIds().length <= maxLength);
+      assertEquals(ids[0] == BOS, window.inputIds()[0] == BOS);
+      for (int i = 1; i < window.inputIds().length; i++) {
         if (i > 1 || !bos) { // apart from BOS a window is a piece of the row
-          assertEquals(window.ids()[i - 1] + 1, window.ids()[i]);
+          assertEquals(window.inputIds()[i - 1] + 1, window.inputIds()[i]);
         }
         if (window.labels()[i] != Batch.IGNORED) {
           scored.add(window.labels()[i]);
@@ -104,9 +105,9 @@ class LossEvaluatorTest {
 
   @Test
   void windowsOfTheDocumentation() {
-    List<Sequence> windows = new LongRows(4, 2, BOS).fit(row(BOS, 2, 3, 4, 5, 6));
+    List<EncodedExample> windows = new LongRows(4, 2, BOS).fit(row(BOS, 2, 3, 4, 5, 6));
     assertEquals(2, windows.size());
-    assertArrayEquals(new int[] {BOS, 4, 5, 6}, windows.get(1).ids());
+    assertArrayEquals(new int[] {BOS, 4, 5, 6}, windows.get(1).inputIds());
     assertArrayEquals(new int[] {-100, -100, 5, 6}, windows.get(1).labels());
   }
 

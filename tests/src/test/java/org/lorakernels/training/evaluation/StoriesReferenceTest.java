@@ -22,6 +22,7 @@ import org.lorakernels.json.JsonArray;
 import org.lorakernels.json.JsonNumber;
 import org.lorakernels.json.JsonObject;
 import org.lorakernels.json.JsonReader;
+import org.lorakernels.training.data.EncodedExample;
 import org.lorakernels.training.data.Tokenizer;
 import org.lorakernels.training.data.Tokenizers;
 import org.lorakernels.training.generation.Generation;
@@ -78,11 +79,11 @@ class StoriesReferenceTest {
   void lossesOfStories() throws IOException {
     JsonObject expected = reference.object("tinystories_train_first150");
     JsonArray rows = expected.array("rows");
-    List<Sequence> sequences = new ArrayList<>();
+    List<EncodedExample> sequences = new ArrayList<>();
     List<String> lines = Files.readAllLines(DATA.resolve("tinystories/train.jsonl"));
     for (int i = 0; i < rows.size(); i++) {
       JsonObject row = JsonReader.parseObject(lines.get(i).getBytes(UTF_8));
-      sequences.add(Sequence.scoredFrom(tokenizer.encode(row.string("text"), true), 0));
+      sequences.add(scored(tokenizer.encode(row.string("text"), true)));
       LossResult result = losses().evaluate(sequences.subList(i, i + 1));
       JsonArray numbers = (JsonArray) rows.get(i);
       assertEquals(number(numbers, 1), result.loss(), TOLERANCE, "row " + i);
@@ -108,9 +109,7 @@ class StoriesReferenceTest {
                 Arrays.stream(ids).limit((long) windows * (CONTEXT - 1)))
             .toArray();
     LossResult result =
-        losses()
-            .windows(CONTEXT - 1, tokenizer.bosId())
-            .evaluate(List.of(Sequence.scoredFrom(row, 0)));
+        losses().windows(CONTEXT - 1, tokenizer.bosId()).evaluate(List.of(scored(row)));
     assertEquals(expected.number("loss"), result.loss(), TOLERANCE);
     assertEquals(expected.integer("tokens"), result.tokens());
     assertEquals(0, result.truncatedRows());
@@ -120,10 +119,10 @@ class StoriesReferenceTest {
   @Test
   void lossWithAnAdapter() throws IOException {
     Path golden = REFERENCE.resolveSibling("train_dense");
-    List<Sequence> rows = new ArrayList<>();
+    List<EncodedExample> rows = new ArrayList<>();
     for (String line : Files.readAllLines(golden.resolve("train.jsonl"))) {
       JsonObject row = JsonReader.parseObject(line.getBytes(UTF_8));
-      rows.add(new Sequence(ints(row.array("input_ids")), ints(row.array("labels")), null));
+      rows.add(new EncodedExample(ints(row.array("input_ids")), ints(row.array("labels")), null));
     }
     assertEquals(4.941507444106612, losses().evaluate(rows).loss(), TOLERANCE);
     model.loadAdapter(golden.resolve("adapter_final"));
@@ -134,6 +133,10 @@ class StoriesReferenceTest {
     } finally {
       model.removeAdapters();
     }
+  }
+
+  private static EncodedExample scored(int[] ids) {
+    return new EncodedExample(ids, ids.clone(), null);
   }
 
   private static int[] ints(JsonArray array) {

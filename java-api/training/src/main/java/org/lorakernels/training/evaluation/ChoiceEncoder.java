@@ -4,6 +4,8 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import org.lorakernels.InvalidArgumentException;
+import org.lorakernels.training.data.Batch;
+import org.lorakernels.training.data.EncodedExample;
 import org.lorakernels.training.data.Tokenizer;
 
 /**
@@ -44,7 +46,14 @@ final class ChoiceEncoder {
    * @param ids [tokens]
    * @param from index of the first scored token, 1 or more and less than the number of tokens
    */
-  record Choice(int[] ids, int from) {}
+  record Choice(int[] ids, int from) {
+    /** With labels for the scored tokens alone. */
+    EncodedExample scored() {
+      int[] labels = ids.clone();
+      Arrays.fill(labels, 0, from, Batch.IGNORED);
+      return new EncodedExample(ids, labels, null);
+    }
+  }
 
   /** How many sequences lost a part of their context so far. */
   int truncated() {

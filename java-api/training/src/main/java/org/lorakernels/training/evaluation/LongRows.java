@@ -4,6 +4,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import org.lorakernels.training.data.Batch;
+import org.lorakernels.training.data.EncodedExample;
 
 /**
  * Fits rows into sequences of a greatest length. A longer row is either cut, or seen through
@@ -51,30 +52,47 @@ final class LongRows {
   }
 
   /** The sequences of a row. */
-  List<Sequence> fit(Sequence row) {
-    int length = row.ids().length;
+  List<EncodedExample> fit(EncodedExample row) {
+    int length = row.length();
     if (length <= maxLength) {
       return List.of(row);
     }
     if (stride == 0) {
       truncatedRows++;
-      droppedTokens += row.slice(maxLength - 1, length).labelledTokens();
-      return List.of(row.slice(0, maxLength));
+      for (int i = maxLength; i < length; i++) {
+        droppedTokens += weight(row, i) > 0 ? 1 : 0;
+      }
+      return List.of(slice(row, 0, maxLength));
     }
-    int bos = bosId != null && row.ids()[0] == bosId ? 1 : 0;
-    List<Sequence> windows = new ArrayList<>();
-    windows.add(row.slice(0, maxLength));
+    int bos = bosId != null && row.inputIds()[0] == bosId ? 1 : 0;
+    List<EncodedExample> windows = new ArrayList<>();
+    windows.add(slice(row, 0, maxLength));
     int scored = maxLength;
     for (int from = bos + stride; scored < length; from += stride) {
       int to = Math.min(from + maxLength - bos, length);
-      Sequence window = row.slice(from - bos, to);
+      EncodedExample window = slice(row, from - bos, to);
       if (bos == 1) {
-        window.ids()[0] = bosId;
+        window.inputIds()[0] = bosId;
       }
       Arrays.fill(window.labels(), 0, scored - (from - bos), Batch.IGNORED);
       windows.add(window);
       scored = to;
     }
     return windows;
+  }
+
+  /** What the loss of a token counts; 0 where it is not scored. */
+  static double weight(EncodedExample row, int position) {
+    return row.labels()[position] == Batch.IGNORED
+        ? 0
+        : row.weights() == null ? 1 : row.weights()[position];
+  }
+
+  /** A copy of the tokens from an index to another one, exclusive. */
+  private static EncodedExample slice(EncodedExample row, int from, int to) {
+    return new EncodedExample(
+        Arrays.copyOfRange(row.inputIds(), from, to),
+        Arrays.copyOfRange(row.labels(), from, to),
+        row.weights() == null ? null : Arrays.copyOfRange(row.weights(), from, to));
   }
 }

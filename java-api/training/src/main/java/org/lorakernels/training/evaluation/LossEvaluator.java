@@ -3,11 +3,20 @@ package org.lorakernels.training.evaluation;
 import java.util.ArrayList;
 import java.util.List;
 import org.lorakernels.InvalidArgumentException;
+import org.lorakernels.LoraKernelsException;
 import org.lorakernels.training.data.Batch;
+import org.lorakernels.training.data.EncodedExample;
 
 /**
  * Loss and perplexity over data: the mean of {@code -log p} over the labelled tokens of all rows
  * together (sums in double precision), not the mean of the means of batches.
+ *
+ * <pre>{@code
+ * LossResult result =
+ *     new LossEvaluator(model::tokenLosses, (int) model.config().maxPositions())
+ *         .evaluate(rows);                          // ExampleEncoder.encode of each example
+ * System.out.println(result.loss() + " " + result.perplexity());
+ * }</pre>
  */
 public final class LossEvaluator {
   private final TokenScorer model;
@@ -69,9 +78,17 @@ public final class LossEvaluator {
     return value;
   }
 
-  LossResult evaluate(List<Sequence> rows) {
+  /**
+   * Evaluates.
+   *
+   * @param rows sequences of any length, each with its labels and weights
+   * @return the loss over all of them
+   * @throws InvalidArgumentException if there is no labelled token in them
+   * @throws LoraKernelsException if a loss is not a number
+   */
+  public LossResult evaluate(List<EncodedExample> rows) {
     LongRows longRows = new LongRows(maxLength, stride, bosId);
-    List<Sequence> sequences = new ArrayList<>();
+    List<EncodedExample> sequences = new ArrayList<>();
     rows.forEach(row -> sequences.addAll(longRows.fit(row)));
     Sums sums = new Sums();
     new SequenceScorer(model, batchSize, listener)
@@ -97,9 +114,9 @@ public final class LossEvaluator {
     private double weights;
     private long tokens;
 
-    void add(Sequence sequence, float[] values, int offset) {
-      for (int i = 1; i < sequence.ids().length; i++) {
-        double weight = sequence.weight(i);
+    void add(EncodedExample sequence, float[] values, int offset) {
+      for (int i = 1; i < sequence.length(); i++) {
+        double weight = LongRows.weight(sequence, i);
         if (weight > 0) {
           losses += weight * values[offset + i];
           weights += weight;

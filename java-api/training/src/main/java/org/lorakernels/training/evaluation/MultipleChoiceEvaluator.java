@@ -3,6 +3,7 @@ package org.lorakernels.training.evaluation;
 import java.util.ArrayList;
 import java.util.List;
 import org.lorakernels.InvalidArgumentException;
+import org.lorakernels.training.data.EncodedExample;
 import org.lorakernels.training.data.Tokenizer;
 
 /**
@@ -71,12 +72,12 @@ public final class MultipleChoiceEvaluator {
    */
   public MultipleChoiceResult evaluate(List<Question> questions) {
     ChoiceEncoder encoder = new ChoiceEncoder(tokenizer, maxLength);
-    List<Sequence> sequences = new ArrayList<>();
+    List<EncodedExample> sequences = new ArrayList<>();
     List<Integer> firstTokens = new ArrayList<>();
     for (int q = 0; q < questions.size(); q++) {
       try {
         for (ChoiceEncoder.Choice choice : encoder.encode(questions.get(q))) {
-          sequences.add(Sequence.scoredFrom(choice.ids(), choice.from()));
+          sequences.add(choice.scored());
           firstTokens.add(choice.from());
         }
       } catch (InvalidArgumentException e) {
@@ -88,7 +89,7 @@ public final class MultipleChoiceEvaluator {
         .score(
             sequences,
             (s, losses, offset) -> {
-              for (int i = firstTokens.get(s); i < sequences.get(s).ids().length; i++) {
+              for (int i = firstTokens.get(s); i < sequences.get(s).length(); i++) {
                 logLikelihoods[s] -= losses[offset + i];
               }
             });
@@ -99,7 +100,7 @@ public final class MultipleChoiceEvaluator {
       double[] sums = new double[choices];
       double[] normalized = new double[choices];
       for (int c = 0; c < choices; c++, s++) {
-        int tokens = sequences.get(s).ids().length - firstTokens.get(s);
+        int tokens = sequences.get(s).length() - firstTokens.get(s);
         sums[c] = logLikelihoods[s];
         normalized[c] = sums[c] / normalization.length(question.choices().get(c), tokens);
       }

@@ -3,6 +3,8 @@ package org.lorakernels.training.evaluation;
 import java.util.List;
 import org.lorakernels.LoraKernelsException;
 import org.lorakernels.training.data.Batch;
+import org.lorakernels.training.data.Collator;
+import org.lorakernels.training.data.EncodedExample;
 
 /** Scores sequences batch by batch. */
 final class SequenceScorer {
@@ -34,10 +36,10 @@ final class SequenceScorer {
     void accept(int index, float[] losses, int offset);
   }
 
-  void score(List<Sequence> sequences, Losses losses) {
+  void score(List<EncodedExample> sequences, Losses losses) {
     for (int from = 0; from < sequences.size(); from += batchSize) {
       int to = Math.min(from + batchSize, sequences.size());
-      Batch batch = Sequence.batch(sequences.subList(from, to));
+      Batch batch = Collator.ragged(sequences.subList(from, to));
       float[] values = model.tokenLosses(batch);
       int[] offsets = batch.offsets();
       requireFinite(values, offsets, from);

@@ -2,10 +2,15 @@ package org.lorakernels.training.generation;
 
 import java.util.Arrays;
 import java.util.BitSet;
+import java.util.List;
 import java.util.Set;
+import java.util.TreeSet;
 import java.util.function.IntFunction;
 import org.lorakernels.CheckpointException;
 import org.lorakernels.InvalidArgumentException;
+import org.lorakernels.training.chat.ChatTemplate;
+import org.lorakernels.training.chat.jinja.JinjaException;
+import org.lorakernels.training.data.Message;
 import org.lorakernels.training.data.Tokenizer;
 import org.lorakernels.training.model.CausalLm;
 import org.lorakernels.training.model.Decoder;
@@ -82,6 +87,33 @@ public final class TextGenerator {
           "generate: a text needs a tokenizer, but the model has none; give token ids");
     }
     return generate(tokenizer.encodePrompt(prompt), config, listener);
+  }
+
+  /**
+   * Answers in a conversation. BOS is there once, whether the template writes it or the tokenizer's
+   * rule puts it; the tokenizer's EOS ends the answer as well as what the model says.
+   *
+   * @param template the model's
+   * @param messages what was said, the last of them by the user
+   * @param config how to choose, and when to end
+   * @param listener gets the text while it is made
+   * @return the answer
+   * @throws InvalidArgumentException if there is no tokenizer, or the conversation has too many
+   *     tokens
+   * @throws JinjaException if the template refuses the conversation
+   */
+  public Generation chat(
+      ChatTemplate template,
+      List<Message> messages,
+      GenerationConfig config,
+      GenerationListener listener) {
+    String prompt = template.render(messages, null, true).text();
+    if (config.endIds() != null || tokenizer == null || tokenizer.eosId() == null) {
+      return generate(prompt, config, listener);
+    }
+    Set<Integer> ends = new TreeSet<>(endIds);
+    ends.add(tokenizer.eosId());
+    return generate(prompt, config.endIds(ends), listener);
   }
 
   /**
