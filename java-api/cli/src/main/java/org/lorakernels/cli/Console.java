@@ -33,6 +33,21 @@ final class Console {
     err.println(message);
   }
 
+  /** A piece of text for people, as it is, at once. */
+  void stream(String text) {
+    if (!machine) {
+      out.print(text);
+      out.flush();
+    }
+  }
+
+  /** A line for people that is no part of the result: on standard error. */
+  void note(String format, Object... arguments) {
+    if (!machine) {
+      err.println(String.format(Locale.ROOT, format, arguments));
+    }
+  }
+
   /** A table for people. */
   void print(Table table) {
     if (!machine) {

@@ -1,6 +1,7 @@
 package org.lorakernels.cli;
 
 import java.io.PrintWriter;
+import java.nio.charset.StandardCharsets;
 import org.lorakernels.LoraKernels;
 import org.lorakernels.LoraKernelsException;
 import picocli.CommandLine;
@@ -21,6 +22,8 @@ import picocli.CommandLine.IVersionProvider;
       MemoryCommand.class,
       InitCommand.class,
       DataCommand.class,
+      EvalCommand.class,
+      GenerateCommand.class,
       QuantizeCommand.class,
       MergeCommand.class,
       BenchCommand.class
@@ -70,8 +73,8 @@ public final class Lk {
 
   /** Runs a command and exits with 0 (done), 1 (failed) or 2 (bad usage). */
   public static void main(String[] arguments) {
-    PrintWriter out = new PrintWriter(System.out, true);
-    PrintWriter err = new PrintWriter(System.err, true);
+    PrintWriter out = new PrintWriter(System.out, true, StandardCharsets.UTF_8);
+    PrintWriter err = new PrintWriter(System.err, true, StandardCharsets.UTF_8);
     CommandLine commandLine = commandLine(out, err);
     int code;
     if (arguments.length == 0) {

@@ -7,6 +7,7 @@ import org.lorakernels.json.JsonObject;
 import org.lorakernels.json.JsonStyle;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
 
 /** What all commands share: output for people or machines, and failures in one line. */
@@ -33,6 +34,11 @@ abstract class LkCommand implements Callable<Integer> {
    * @throws LoraKernelsException where it fails; the message becomes the one line of the error
    */
   abstract JsonObject run(Console console);
+
+  /** To be thrown where options do not go together; the command ends with 2. */
+  final ParameterException badUsage(String message) {
+    return new ParameterException(spec.commandLine(), message);
+  }
 
   @Override
   public final Integer call() {

@@ -1,11 +1,11 @@
 package org.lorakernels.cli;
 
-import java.util.Arrays;
 import java.util.Locale;
 import org.lorakernels.DType;
-import org.lorakernels.InvalidArgumentException;
 import org.lorakernels.training.model.LoadOptions;
+import picocli.CommandLine.ITypeConverter;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.TypeConversionException;
 
 /** How the weights of a model are held and computed with; the same for every command. */
 final class ModelOptions {
@@ -26,24 +26,29 @@ final class ModelOptions {
 
   @Option(
       names = "--compute-dtype",
+      converter = ComputeDtype.class,
       paramLabel = "f32|bf16|f16",
       description = "Type of activations (that of the embedding).")
-  private String computeDtype;
+  private DType computeDtype;
+
+  /** Of f32, bf16 and f16. */
+  static final class ComputeDtype implements ITypeConverter<DType> {
+    @Override
+    public DType convert(String value) {
+      return switch (value.toLowerCase(Locale.ROOT)) {
+        case "f32" -> DType.F32;
+        case "bf16" -> DType.BF16;
+        case "f16" -> DType.F16;
+        default ->
+            throw new TypeConversionException("must be f32, bf16 or f16, but is '" + value + "'");
+      };
+    }
+  }
 
   /** The same for the model's loader. */
   LoadOptions load() {
     LoadOptions load = LoadOptions.asStored().doubleQuantized(doubleQuant).blockSize(blockSize);
     load = bits == null ? load : load.bits(bits);
-    return computeDtype == null ? load : load.computeDtype(dtype(computeDtype));
-  }
-
-  private static DType dtype(String name) {
-    return Arrays.stream(DType.values())
-        .filter(dtype -> dtype.isFloat() && dtype.name().equals(name.toUpperCase(Locale.ROOT)))
-        .findFirst()
-        .orElseThrow(
-            () ->
-                new InvalidArgumentException(
-                    "--compute-dtype must be f32, bf16 or f16, but is " + name));
+    return computeDtype == null ? load : load.computeDtype(computeDtype);
   }
 }
