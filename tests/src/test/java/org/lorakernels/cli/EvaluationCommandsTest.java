@@ -296,6 +296,8 @@ class EvaluationCommandsTest {
     check(
         1, "stride", "eval", "--model", model, "--data", ids, "--max-length", "4", "--stride", "4");
     check(1, "top-p", "generate", "--model", model, "--prompt-ids", "1", "--top-p", "1.5");
+    String far = file("far.jsonl", "{\"input_ids\": [1, 999]}").toString();
+    check(1, "another model", "eval", "--model", model, "--data", far);
     check(1, "vocabulary", "generate", "--model", model, "--prompt-ids", "256");
   }
 

@@ -55,7 +55,12 @@ class TextGeneratorTest {
   }
 
   private static TextGenerator generator(Script script) {
-    return new TextGenerator(capacity -> script, CONTEXT, Set.of(TestTokenizers.EOS), TOKENIZER);
+    return new TextGenerator(
+        capacity -> script,
+        CONTEXT,
+        TOKENIZER.vocabularySize(),
+        Set.of(TestTokenizers.EOS),
+        TOKENIZER);
   }
 
   @Test
@@ -152,7 +157,8 @@ class TextGeneratorTest {
 
   @Test
   void withoutATokenizerThereAreIds() {
-    TextGenerator ids = new TextGenerator(n -> new Script(new int[] {4, 9}), 8, Set.of(9), null);
+    TextGenerator ids =
+        new TextGenerator(n -> new Script(new int[] {4, 9}), 8, 10, Set.of(9), null);
     Generation generation =
         ids.generate(new int[] {1, 2}, GenerationConfig.greedy(), GenerationListener.NONE);
     assertArrayEquals(new int[] {4, 9}, generation.ids());
@@ -162,6 +168,7 @@ class TextGeneratorTest {
         List.<Runnable>of(
             () -> ids.generate(new int[] {1}, stops, GenerationListener.NONE),
             () -> ids.generate(new int[0], GenerationConfig.greedy(), GenerationListener.NONE),
+            () -> ids.generate(new int[] {10}, GenerationConfig.greedy(), GenerationListener.NONE),
             () -> ids.generate(new int[8], GenerationConfig.greedy(), GenerationListener.NONE),
             () -> GenerationConfig.greedy().stopStrings(""),
             () -> GenerationConfig.greedy().maxNewTokens(0))) {

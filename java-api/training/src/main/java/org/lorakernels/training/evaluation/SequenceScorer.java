@@ -1,6 +1,7 @@
 package org.lorakernels.training.evaluation;
 
 import java.util.List;
+import org.lorakernels.InvalidArgumentException;
 import org.lorakernels.LoraKernelsException;
 import org.lorakernels.training.data.Batch;
 import org.lorakernels.training.data.Collator;
@@ -40,13 +41,28 @@ final class SequenceScorer {
     for (int from = 0; from < sequences.size(); from += batchSize) {
       int to = Math.min(from + batchSize, sequences.size());
       Batch batch = Collator.ragged(sequences.subList(from, to));
-      float[] values = model.tokenLosses(batch);
+      float[] values = score(batch, from, to);
       int[] offsets = batch.offsets();
       requireFinite(values, offsets, from);
       for (int s = from; s < to; s++) {
         losses.accept(s, values, offsets[s - from]);
       }
       listener.progress(to, sequences.size());
+    }
+  }
+
+  private float[] score(Batch batch, int from, int to) {
+    try {
+      return model.tokenLosses(batch);
+    } catch (InvalidArgumentException e) {
+      throw new InvalidArgumentException(
+          "evaluate: sequences "
+              + (from + 1)
+              + " ... "
+              + to
+              + ": "
+              + e.getMessage()
+              + "; were they encoded for another model?");
     }
   }
 

@@ -19,6 +19,7 @@ import org.lorakernels.training.model.Decoder;
 public final class TextGenerator {
   private final IntFunction<DecoderSession> sessions;
   private final int contextLength;
+  private final int vocabulary;
   private final Set<Integer> endIds;
   private final Tokenizer tokenizer;
 
@@ -27,16 +28,19 @@ public final class TextGenerator {
    *
    * @param sessions makes a session for that many tokens
    * @param contextLength the most tokens of a sequence
+   * @param vocabulary ids are below it
    * @param endIds ids that end a sequence
    * @param tokenizer may be null: ids only
    */
   TextGenerator(
       IntFunction<DecoderSession> sessions,
       int contextLength,
+      int vocabulary,
       Set<Integer> endIds,
       Tokenizer tokenizer) {
     this.sessions = sessions;
     this.contextLength = contextLength;
+    this.vocabulary = vocabulary;
     this.endIds = Set.copyOf(endIds);
     this.tokenizer = tokenizer;
   }
@@ -53,6 +57,7 @@ public final class TextGenerator {
     return new TextGenerator(
         capacity -> session(model.decoder(capacity)),
         (int) Math.min(Integer.MAX_VALUE, model.config().maxPositions()),
+        model.config().vocabularySize(),
         EndTokens.of(model.directory(), tokenizer),
         tokenizer);
   }
@@ -147,6 +152,16 @@ public final class TextGenerator {
               + " tokens, but has "
               + prompt.length
               + "; shorten it");
+    }
+    for (int id : prompt) {
+      if (id < 0 || id >= vocabulary) {
+        throw new InvalidArgumentException(
+            "generate: ids must be in the model's vocabulary, 0 ... "
+                + (vocabulary - 1)
+                + ", but one is "
+                + id
+                + "; is the tokenizer that of another model?");
+      }
     }
     if (tokenizer == null && !config.stopStrings().isEmpty()) {
       throw new InvalidArgumentException(
