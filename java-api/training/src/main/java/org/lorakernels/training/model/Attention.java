@@ -71,12 +71,16 @@ final class Attention implements Sublayer<Attention.Saved> {
   public void forward(Pass pass, Tensor x, Saved saved, Tensor y) {
     KvCache cache = pass.cache();
     if (cache == null) {
-      project(pass, x, saved, saved.key.get(), saved.value.get());
-      attend(pass, saved, saved.key.get(), saved.value.get());
+      Tensor key = saved.key.get();
+      project(pass, x, saved, key, parts.keyNorm == null ? null : byHead(saved.key));
+      parts.value.forward(x, saved.value.get());
+      attend(pass, saved, key, saved.value.get());
     } else {
       try (Tensor key = cache.next(cache.keys(layer), x.rows());
+          Tensor keyHeads = key.view(x.rows() * config.kvHeads(), config.headDim());
           Tensor value = cache.next(cache.values(layer), x.rows())) {
-        project(pass, x, saved, key, value);
+        project(pass, x, saved, key, keyHeads);
+        parts.value.forward(x, value);
       }
       attend(pass, saved, cache.keys(layer), cache.values(layer));
     }
@@ -85,32 +89,30 @@ final class Attention implements Sublayer<Attention.Saved> {
     }
   }
 
-  /** Queries into {@code saved}, keys and values where they are wanted. */
-  private void project(Pass pass, Tensor x, Saved saved, Tensor key, Tensor value) {
+  /**
+   * Queries into {@code saved}, and keys, both normalised and rotated.
+   *
+   * @param key [tokens, kvSize], written
+   * @param keyHeads the same as [tokens * kvHeads, headDim]; may be null where keys have no norm
+   */
+  private void project(Pass pass, Tensor x, Saved saved, Tensor key, Tensor keyHeads) {
     Tensor query = saved.query.get();
-    head(parts.query, parts.queryNorm, x, saved.rawQuery, saved.queryInverseRms, query);
-    head(parts.key, parts.keyNorm, x, saved.rawKey, saved.keyInverseRms, key);
-    parts.value.forward(x, value);
+    if (parts.queryNorm == null) {
+      parts.query.forward(x, query);
+      parts.key.forward(x, key);
+    } else {
+      parts.query.forward(x, saved.rawQuery.get());
+      Tensor queryHeads = byHead(saved.query);
+      parts.queryNorm.forward(byHead(saved.rawQuery), queryHeads, saved.queryInverseRms.get());
+      parts.key.forward(x, saved.rawKey.get());
+      parts.keyNorm.forward(byHead(saved.rawKey), keyHeads, saved.keyInverseRms.get());
+    }
     rope.rotate(query, pass.positions(), false);
     rope.rotate(key, pass.positions(), false);
   }
 
-  private void head(
-      Linear linear,
-      RmsNorm norm,
-      Tensor x,
-      Workspace.Buffer raw,
-      Workspace.Buffer inverseRms,
-      Tensor out) {
-    if (norm == null) {
-      linear.forward(x, out);
-      return;
-    }
-    linear.forward(x, raw.get());
-    long headDim = config.headDim();
-    try (Tensor heads = out.view(out.elementCount() / headDim, headDim)) {
-      norm.forward(raw.byHead(headDim), heads, inverseRms.get());
-    }
+  private Tensor byHead(Workspace.Buffer buffer) {
+    return buffer.byHead(config.headDim());
   }
 
   private void attend(Pass pass, Saved saved, Tensor keys, Tensor values) {
@@ -159,8 +161,8 @@ final class Attention implements Sublayer<Attention.Saved> {
   private void headBackward(
       RmsNorm norm, Workspace.Buffer raw, Workspace.Buffer inverseRms, Workspace.Buffer gradient) {
     if (norm != null) {
-      Tensor heads = gradient.byHead(config.headDim());
-      norm.backward(raw.byHead(config.headDim()), heads, inverseRms.get(), false, heads);
+      Tensor heads = byHead(gradient);
+      norm.backward(byHead(raw), heads, inverseRms.get(), false, heads);
     }
   }
 

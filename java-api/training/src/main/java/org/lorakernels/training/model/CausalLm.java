@@ -1,13 +1,9 @@
 package org.lorakernels.training.model;
 
 import java.nio.file.Path;
-import java.util.ArrayList;
-import java.util.Collections;
 import java.util.List;
 import java.util.OptionalDouble;
 import java.util.SortedMap;
-import java.util.TreeMap;
-import java.util.function.Consumer;
 import java.util.function.Predicate;
 import org.lorakernels.CheckpointException;
 import org.lorakernels.ClosedException;
@@ -19,7 +15,6 @@ import org.lorakernels.Parameter;
 import org.lorakernels.Tensor;
 import org.lorakernels.UnsupportedException;
 import org.lorakernels.huggingface.Checkpoint;
-import org.lorakernels.peft.PeftAdapter;
 import org.lorakernels.training.data.Batch;
 
 /**
@@ -44,12 +39,10 @@ public final class CausalLm implements AutoCloseable {
   private final ModelConfig config;
   private final LoadOptions options;
   private final ModelLoader.Parts parts;
-  private final DoraScratch doraScratch;
+  private final Trainables trainables;
   private final Pass pass;
   private final Tape evaluation;
   private Tape tape; // of training; null before the first step
-  private AdapterSet adapters; // null: none
-  private boolean training;
   private boolean checkpointing;
   private boolean open = true;
 
@@ -64,7 +57,7 @@ public final class CausalLm implements AutoCloseable {
     this.config = config;
     this.options = options;
     this.parts = parts;
-    doraScratch = new DoraScratch(device, parts.computeDtype());
+    trainables = new Trainables(device, parts);
     pass = new Pass(device);
     evaluation = new Tape(device, config, parts.computeDtype(), Tape.Mode.NONE);
   }
@@ -122,14 +115,12 @@ public final class CausalLm implements AutoCloseable {
    */
   public void attachLora(LoraSpec spec) {
     requireOpen("attachLora");
-    removeAdapters();
-    adapters = AdapterSet.create(spec, parts.stack().linears(), doraScratch);
-    adapters.training(training);
+    trainables.attach(spec);
   }
 
   /**
-   * Puts an adapter in PEFT's format on, in place of those that are there; it can be trained
-   * further.
+   * Puts an adapter in PEFT's format on, in place of those that are there (which are gone also
+   * where this fails); it can be trained further.
    *
    * @param adapter directory with {@code adapter_config.json} and {@code adapter_model.safetensors}
    * @throws CheckpointException if a file is missing or malformed
@@ -146,19 +137,12 @@ public final class CausalLm implements AutoCloseable {
    */
   public void loadAdapter(Path adapter, OptionalDouble dropout) {
     requireOpen("loadAdapter");
-    removeAdapters();
-    try (PeftAdapter loaded = PeftAdapter.loadWithMagnitudes(device, adapter)) {
-      adapters = AdapterSet.load(loaded, adapter, dropout, parts.stack().linears(), doraScratch);
-    }
-    adapters.training(training);
+    trainables.load(adapter, dropout);
   }
 
   /** Takes adapters off; nothing happens where there are none. */
   public void removeAdapters() {
-    if (adapters != null) {
-      adapters.close();
-      adapters = null;
-    }
+    trainables.removeAdapters();
   }
 
   /**
@@ -171,10 +155,7 @@ public final class CausalLm implements AutoCloseable {
    */
   public void saveAdapter(Path target) {
     requireOpen("saveAdapter");
-    if (adapters == null) {
-      throw new InvalidArgumentException("saveAdapter: there is no adapter; attach one first");
-    }
-    adapters.save(target, parts.stack().linears());
+    trainables.saveAdapters(target);
   }
 
   /**
@@ -187,29 +168,7 @@ public final class CausalLm implements AutoCloseable {
    */
   public void trainDense(Predicate<String> names) {
     requireOpen("trainDense");
-    List<DenseParameter> chosen = new ArrayList<>();
-    forEachDense(
-        parameter -> {
-          if (names.test(parameter.name())) {
-            chosen.add(parameter);
-          }
-        });
-    List<String> quantized = new ArrayList<>();
-    parts.stack().linears().forEach(linear -> quantized.add(linear.quantizedName()));
-    quantized.add(parts.head().quantizedName());
-    quantized.removeIf(name -> name == null || !names.test(name));
-    if (!quantized.isEmpty()) {
-      throw Linear.quantizedIsFrozen(quantized.get(0));
-    }
-    if (chosen.isEmpty()) {
-      throw new InvalidArgumentException("trainDense: no weight is chosen");
-    }
-    chosen.forEach(DenseParameter::train);
-  }
-
-  private void forEachDense(Consumer<DenseParameter> visitor) {
-    parts.stack().forEachDense(visitor);
-    parts.head().forEachDense(visitor);
+    trainables.trainDense(names);
   }
 
   /**
@@ -219,34 +178,19 @@ public final class CausalLm implements AutoCloseable {
    */
   public SortedMap<String, Parameter> parameters() {
     requireOpen("parameters");
-    SortedMap<String, Parameter> all = new TreeMap<>();
-    if (adapters != null) {
-      adapters.forEachParameter(all::put);
-    }
-    forEachDense(
-        parameter -> {
-          if (parameter.isTrainable()) {
-            all.put(parameter.name(), parameter.parameter());
-          }
-        });
-    return Collections.unmodifiableSortedMap(all);
+    return trainables.parameters();
   }
 
   // ---- how it computes
 
   /** Switches dropout of adapters on (training) or off (the default). */
   public void training(boolean on) {
-    training = on;
-    if (adapters != null) {
-      adapters.training(on);
-    }
+    trainables.training(on);
   }
 
   /** Chooses the dropout masks of the next passes: another step, another mask. */
   public void dropoutStep(long step) {
-    if (adapters != null) {
-      adapters.dropoutStep(step);
-    }
+    trainables.dropoutStep(step);
   }
 
   /**
@@ -279,12 +223,12 @@ public final class CausalLm implements AutoCloseable {
    */
   public double lossAndGradients(Batch batch, float gradientScale) {
     requireOpen("lossAndGradients");
-    if (parameters().isEmpty()) {
+    if (trainables.parameters().isEmpty()) {
       throw new InvalidArgumentException(
           "lossAndGradients: nothing is trainable; call attachLora, loadAdapter or trainDense");
     }
     Tape used = trainingTape();
-    prepare();
+    trainables.refresh();
     pass.set(batch);
     Tensor hidden = parts.stack().forward(pass, used);
     Tensor gradient = parts.scratch().gradient();
@@ -333,7 +277,7 @@ public final class CausalLm implements AutoCloseable {
    */
   public float[] logits(Batch batch) {
     requireOpen("logits");
-    prepare();
+    trainables.refresh();
     pass.set(batch);
     Tensor hidden = parts.stack().forward(pass, evaluation);
     try (Tensor logits = parts.head().logits(hidden, parts.scratch().normed())) {
@@ -343,15 +287,9 @@ public final class CausalLm implements AutoCloseable {
 
   private void evaluate(String operation, Batch batch, boolean wantPredictions) {
     requireOpen(operation);
-    prepare();
+    trainables.refresh();
     pass.set(batch);
     parts.head().loss(pass, parts.stack().forward(pass, evaluation), wantPredictions);
-  }
-
-  private void prepare() {
-    if (adapters != null) {
-      adapters.refresh();
-    }
   }
 
   // ---- generation
@@ -368,30 +306,23 @@ public final class CausalLm implements AutoCloseable {
       throw new InvalidArgumentException(
           "decoder: capacity must be at least 1, but is " + capacity);
     }
-    prepare();
+    trainables.refresh();
     return new Decoder(this, capacity);
   }
 
   /** The logits after the last token of a pass, [vocabulary], without dropout. */
   float[] lastLogits(Pass decoding, Tape decoded) {
     requireOpen("decoder");
-    boolean drops = adapters != null && training;
-    if (drops) {
-      adapters.training(false);
-    }
-    try {
-      Tensor hidden = parts.stack().forward(decoding, decoded);
-      long tokens = decoding.tokens();
-      try (Tensor last = hidden.slice(tokens - 1, tokens);
-          Tensor normed = parts.scratch().normed().slice(0, 1);
-          Tensor logits = parts.head().logits(last, normed)) {
-        return logits.toFloatArray();
-      }
-    } finally {
-      if (drops) {
-        adapters.training(true);
-      }
-    }
+    return trainables.withoutDropout(
+        () -> {
+          Tensor hidden = parts.stack().forward(decoding, decoded);
+          long tokens = decoding.tokens();
+          try (Tensor last = hidden.slice(tokens - 1, tokens);
+              Tensor normed = parts.scratch().normed().slice(0, 1);
+              Tensor logits = parts.head().logits(last, normed)) {
+            return logits.toFloatArray();
+          }
+        });
   }
 
   // ---- the end
@@ -408,17 +339,7 @@ public final class CausalLm implements AutoCloseable {
    */
   public void saveModel(Path target, boolean overwrite) {
     requireOpen("saveModel");
-    for (Linear linear : parts.stack().linears()) {
-      if (linear.quantizedName() != null) {
-        throw new UnsupportedException(
-            "saveModel: \""
-                + linear.quantizedName()
-                + "\" is in 4 bits; load the model in 16 or 32 bits, or save the adapter");
-      }
-    }
-    List<DenseParameter> all = new ArrayList<>();
-    forEachDense(all::add);
-    ModelWriter.write(directory, all, target, overwrite);
+    ModelWriter.write(directory, trainables.allDense(), target, overwrite);
   }
 
   private void requireOpen(String operation) {
@@ -434,8 +355,7 @@ public final class CausalLm implements AutoCloseable {
       return;
     }
     open = false;
-    removeAdapters();
-    doraScratch.close();
+    trainables.close();
     pass.close();
     evaluation.close();
     if (tape != null) {

@@ -6,7 +6,6 @@ import org.lorakernels.LoraKernels;
 import org.lorakernels.Nf4Tensor;
 import org.lorakernels.Tensor;
 import org.lorakernels.TransformerKernels;
-import org.lorakernels.UnsupportedException;
 import org.lorakernels.Weight;
 
 /**
@@ -117,14 +116,5 @@ final class Linear {
     if (bias != null) {
       visitor.accept(bias);
     }
-  }
-
-  /** Refuses to train a weight in 4 bits. */
-  static UnsupportedException quantizedIsFrozen(String name) {
-    return new UnsupportedException(
-        "trainDense: \""
-            + name
-            + "\" is in 4 bits, which cannot be trained; load the model in 16 or 32 bits, or attach"
-            + " adapters");
   }
 }
