@@ -254,7 +254,7 @@ LK_TEST(transformer_rms_norm_gradients_match_differences) {
 
 LK_TEST(transformer_rope_rotates_and_rotates_back) {
   for_each_table([](Device& device) {
-    for (const int64_t head_dim : {2, 6, 64, 130}) {
+    for (const int64_t head_dim : {2, 6, 64, 130, 2100}) {
       for (const lk_dtype dtype : kDtypes) {
         std::mt19937 generator(6);
         const int64_t heads = 3, tokens = 9, half = head_dim / 2;

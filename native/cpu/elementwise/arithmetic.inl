@@ -15,7 +15,9 @@ void scale(Device&, const lk_tensor& x, float factor, const lk_tensor& out) {
 }
 
 void softcap(Device&, const lk_tensor& x, float cap, const lk_tensor& out) {
-  const auto op = [cap](Simd::F v) { return Simd::mul(Simd::set1(cap), tanh(Simd::div(v, Simd::set1(cap)))); };
+  const auto op = [cap, inverse = 1.0f / cap](Simd::F v) {
+    return Simd::mul(Simd::set1(cap), tanh(Simd::mul(v, Simd::set1(inverse))));
+  };
   map_elements(out, op, x);
 }
 

@@ -129,17 +129,29 @@ class FastPairPanels : public FastPanels {
   }
 };
 
-// Any other weight: two rows of an F32 panel become one row of pairs.
+// Dense BF16 weights, summed over their rows: a row of pairs lies in two rows of the weight. Any other weight: two rows of
+// an F32 panel become one row of pairs.
 template <Direction kDirection>
 class Panels<Bf16Product, kDirection> {
  public:
-  explicit Panels(const lk_weight& weight) : wide_(weight), fast_(weight) {}
+  explicit Panels(const lk_weight& weight)
+      : wide_(weight),
+        fast_(weight),
+        lies_in_pairs_(kDirection == Direction::kTransposed && !is_4bit(weight) && weight.dtype == LK_BF16),
+        dense_(dense_tensor(weight)) {}
 
   int64_t depth() const { return wide_.depth(); }
 
   // `staging` holds kPanelElements + kStripElements.
   void build(int64_t column, int columns, int64_t depth, int length, uint32_t* panel, float* staging) const {
     if (fast_.template build_pairs<kDirection>(column, columns, depth, length, panel)) return;
+    if (lies_in_pairs_) {
+      for (int s = 0; s < length; s += 2, panel += kTileColumns) {
+        Bf16Product::pack_columns(dense_, depth + s, column, columns, panel);
+        std::fill(panel + columns, panel + kTileColumns, 0u);
+      }
+      return;
+    }
     for (int first = 0; first < length; first += kPanelSteps) {
       const int steps = std::min(kPanelSteps, length - first);
       wide_.build(column, columns, depth + first, steps, staging, staging + kPanelElements);
@@ -161,4 +173,6 @@ class Panels<Bf16Product, kDirection> {
  private:
   Panels<F32Product, kDirection> wide_;
   FastPairPanels fast_;
+  bool lies_in_pairs_;
+  lk_tensor dense_;  // the weight, where it is dense
 };

@@ -77,3 +77,14 @@ inline lk_weight dense_weight(const lk_tensor& t) {
   w.dtype = t.dtype;
   return w;
 }
+
+// And back.
+inline lk_tensor dense_tensor(const lk_weight& w) {
+  lk_tensor t{};
+  t.data = w.data;
+  t.rows = w.rows;
+  t.cols = w.cols;
+  t.row_stride = w.row_stride;
+  t.dtype = w.dtype;
+  return t;
+}
