@@ -15,6 +15,7 @@ import org.knowm.xchart.style.Styler.LegendPosition;
 import org.knowm.xchart.style.markers.SeriesMarkers;
 import org.lorakernels.CheckpointException;
 import org.lorakernels.InvalidArgumentException;
+import org.lorakernels.UnsupportedException;
 import org.lorakernels.safetensors.AtomicFile;
 
 /**
@@ -115,6 +116,10 @@ public final class LossPlot {
       encoder.encode(bytes);
     } catch (IOException e) {
       throw new CheckpointException(file, "plot: cannot be drawn: " + e.getMessage(), e);
+    } catch (RuntimeException | LinkageError | InternalError e) {
+      // How AWT reports that there is no font, or not even the library that reads them.
+      throw new UnsupportedException(
+          "plot: cannot be drawn (" + e + "); install fontconfig and fonts-dejavu-core");
     }
     AtomicFile.write(file, bytes.toByteArray());
   }
