@@ -4,28 +4,29 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.LinkedHashMap;
-import java.util.List;
 import java.util.Locale;
-import java.util.Map;
-import java.util.SplittableRandom;
-import java.util.TreeMap;
-import org.lorakernels.CheckpointException;
-import org.lorakernels.DType;
 import org.lorakernels.Device;
 import org.lorakernels.DeviceInfo;
 import org.lorakernels.InvalidArgumentException;
-import org.lorakernels.LoraAdapter;
-import org.lorakernels.LoraConfig;
-import org.lorakernels.LoraKernels;
 import org.lorakernels.LoraKernelsException;
-import org.lorakernels.Nf4Format;
-import org.lorakernels.Nf4Tensor;
-import org.lorakernels.Tensor;
-import org.lorakernels.huggingface.Checkpoint;
 import org.lorakernels.json.JsonObject;
-import org.lorakernels.peft.PeftAdapter;
-import org.lorakernels.peft.PeftConfig;
+import org.lorakernels.training.EvaluationMetrics;
+import org.lorakernels.training.Trainer;
+import org.lorakernels.training.TrainingConfig;
+import org.lorakernels.training.TrainingResult;
+import org.lorakernels.training.data.Collation;
+import org.lorakernels.training.data.EncodedData;
+import org.lorakernels.training.data.EncodingOptions;
+import org.lorakernels.training.data.ModelEncoder;
+import org.lorakernels.training.data.Tokenizer;
+import org.lorakernels.training.generation.GenerationConfig;
+import org.lorakernels.training.generation.Sampling;
+import org.lorakernels.training.generation.TextGenerator;
+import org.lorakernels.training.metrics.MetricsWriter;
+import org.lorakernels.training.model.CausalLm;
+import org.lorakernels.training.model.LoadOptions;
+import org.lorakernels.training.model.LoraSpec;
+import org.lorakernels.training.schedule.LearningRateScheduler;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
@@ -33,265 +34,223 @@ import picocli.CommandLine.Option;
 @Command(
     name = "quickstart",
     description = {
-      "Quantise every projection of a checkpoint to NF4, fit a LoRA to what quantisation lost,",
-      "compare the fused with the unfused path, save the adapters in PEFT's format, and verify them."
+      "QLoRA from end to end in a minute: quantise a checkpoint's projections to NF4, fine-tune LoRA",
+      "adapters on them, show loss and text before and after, save in PEFT's format, reload, verify.",
+      "By default a small model of this repository, which knows Shakespeare, learns nursery rhymes."
     })
 final class QuickstartCommand extends LkCommand {
   /** Set by the launcher: the directory of the repository. */
   static final String HOME = "lk.home";
 
-  private static final String DEFAULT_MODEL = "tests/src/test/resources/golden/models/llama";
+  /** A model and texts of the repository's own; its README says where they come from. */
+  private static final String DEFAULTS = "java-api/cli/quickstart";
 
-  /** F32 sums in another order; and merging rounds W + delta once to F32. */
-  private static final double VERIFY_TOLERANCE = 1e-5;
+  private static final int MAX_LENGTH = 256;
+  private static final int BATCH = 8;
 
   @Option(
       names = "--model",
-      description = "Directory of a dense checkpoint; by default a small one of this repository.")
+      paramLabel = "DIR",
+      description = "Directory of a checkpoint with a tokenizer; by default the repository's own.")
   private Path model;
 
   @Option(
+      names = "--data",
+      paramLabel = "FILE",
+      description = "What to learn (see lk data); by default nursery rhymes.")
+  private Path data;
+
+  @Option(
+      names = "--eval-data",
+      paramLabel = "FILE",
+      description = "What to measure the loss on; by default other nursery rhymes.")
+  private Path evalData;
+
+  @Option(
       names = "--out",
-      description = "Directory for the adapters; by default a new one for temporary files.")
+      paramLabel = "DIR",
+      description = "Directory for the adapter; by default a new one for temporary files.")
   private Path out;
+
+  @Option(
+      names = "--prompt",
+      paramLabel = "TEXT",
+      defaultValue = "Little ",
+      description = "What to continue before and after (\"${DEFAULT-VALUE}\").")
+  private String prompt;
 
   @Option(names = "--rank", defaultValue = "16", description = "Rank (${DEFAULT-VALUE}).")
   private int rank;
 
-  @Option(
-      names = "--steps",
-      defaultValue = "400",
-      description = "Steps of AdamW for each weight (${DEFAULT-VALUE}).")
-  private int steps;
+  @Option(names = "--steps", defaultValue = "80", description = "Steps (${DEFAULT-VALUE}).")
+  private long steps;
 
   @Option(
       names = "--learning-rate",
-      defaultValue = "0.005",
+      defaultValue = "0.001",
       description = "Peak learning rate (${DEFAULT-VALUE}).")
   private double learningRate;
 
   @Option(names = "--seed", defaultValue = "1", description = "Seed (${DEFAULT-VALUE}).")
   private long seed;
 
-  /** What is gathered for a layer type. */
-  private static final class TypeSummary {
-    int count;
-    double before;
-    double after;
-    long denseBytes;
-    long quantizedBytes;
-    String example;
-  }
+  /** Loss on what is not trained on, and a text. */
+  private record Look(EvaluationMetrics loss, String text) {}
 
   @Override
   JsonObject run(Console console) {
-    if (steps < 1 || learningRate <= 0) {
-      throw new InvalidArgumentException("--steps and --learning-rate must be positive");
+    if (steps < 1) {
+      throw new InvalidArgumentException("--steps must be at least 1, but is " + steps);
     }
-    LoraConfig.rank(rank);
     long start = System.nanoTime();
+    Path base = model != null ? model : defaults().resolve("base");
+    LoraSpec lora = LoraSpec.rank(rank).alpha(2 * rank).dropout(0.05f).seed(seed);
+    Path target = target();
+    TrainingConfig config =
+        TrainingConfig.builder()
+            .maxSteps(steps)
+            .batchSize(BATCH)
+            .learningRate(learningRate)
+            .lrScheduler(LearningRateScheduler.COSINE)
+            .warmupRatio(0.05)
+            .seed(seed)
+            .evalSteps(steps)
+            .saveSteps(0)
+            .outputDirectory(target)
+            .build();
+    EncodingOptions options = EncodingOptions.ofLength(MAX_LENGTH);
     try (Device device = Device.best();
-        Checkpoint checkpoint = Checkpoint.open(device, modelDirectory())) {
-      List<String> names = denseWeights(checkpoint);
+        ModelEncoder encoder = ModelEncoder.of(base, options);
+        CausalLm lm = CausalLm.load(device, base, quantized())) {
       DeviceInfo info = device.info();
       console.print(
-          "%s: %d projections; %s, %s, %d threads",
-          checkpoint.directory(), names.size(), info.name(), info.kernels(), info.threads());
-      Map<String, LoraAdapter> adapters = new LinkedHashMap<>();
-      Map<String, TypeSummary> types = new TreeMap<>();
-      try {
-        fitAll(console, device, checkpoint, names, adapters, types);
-        console.print("");
-        printErrors(console, types);
-        JsonObject comparison = compare(console, checkpoint, types);
-        Path saved = save(adapters);
-        double difference = verify(device, checkpoint, saved);
-        double seconds = (System.nanoTime() - start) / 1e9;
-        console.print("adapters: %s (PEFT's format)", saved);
-        console.print(
-            "verified: reloaded and merged, outputs differ by %.1e at most (allowed %.0e)",
-            difference, VERIFY_TOLERANCE);
-        console.print("done in %.1f s", seconds);
-        return new JsonObject()
-            .put("model", checkpoint.directory().toString())
-            .put("layers", layersJson(types))
-            .put("fused_against_unfused", comparison)
-            .put("adapter", saved.toString())
-            .put("verified_difference", difference)
-            .put("seconds", seconds);
-      } finally {
-        adapters.values().forEach(LoraAdapter::close);
+          "%s: %,d weights, projections in NF4 with double quantisation; %s, %s, %d threads",
+          base, lm.config().parameterCount(), info.name(), info.kernels(), info.threads());
+      EncodedData train = read(encoder, data, "data/train.jsonl");
+      EncodedData heldOut = read(encoder, evalData, "data/held_out.jsonl");
+      Tokenizer tokenizer = encoder.tokenizer().orElseThrow(QuickstartCommand::needsTexts);
+      lm.attachLora(lora);
+      try (MetricsWriter metrics = new MetricsWriter(target.resolve("metrics.jsonl"));
+          TrainingProgress progress = new TrainingProgress(console)) {
+        Trainer trainer =
+            Trainer.of(lm, config).data(train).evaluationData(heldOut).listener(metrics);
+        trainer.listener(progress);
+        Look before = look(trainer, lm, tokenizer);
+        TrainingResult result = trainer.train();
+        progress.close();
+        Look after = look(trainer, lm, tokenizer);
+        show(console, before, after);
+        verify(device, base, target, heldOut, after.loss());
+        return report(console, base, target, before, after, result, start);
       }
     }
   }
 
-  private Path modelDirectory() {
-    if (model != null) {
-      return model;
-    }
+  private static LoadOptions quantized() {
+    return LoadOptions.asStored().bits(4).doubleQuantized(true);
+  }
+
+  private static Path defaults() {
     String home = System.getProperty(HOME);
     if (home == null) {
       throw new InvalidArgumentException(
-          "--model is needed, since the property " + HOME + " does not name the repository");
+          "--model, --data and --eval-data are needed, since the property "
+              + HOME
+              + " does not name the repository");
     }
-    return Path.of(home, DEFAULT_MODEL);
+    return Path.of(home, DEFAULTS);
   }
 
-  private static List<String> denseWeights(Checkpoint checkpoint) {
-    List<String> names = checkpoint.linearWeights();
-    if (names.isEmpty()) {
-      throw new CheckpointException(
-          checkpoint.directory(), "has no projections (q_proj, k_proj ... down_proj) to quantise");
-    }
-    for (String name : names) {
-      if (checkpoint.isQuantized(name)) {
-        throw new CheckpointException(
-            checkpoint.directory(),
-            "is quantised already (" + name + "); quickstart needs the dense checkpoint");
-      }
-    }
-    return names;
-  }
-
-  private void fitAll(
-      Console console,
-      Device device,
-      Checkpoint checkpoint,
-      List<String> names,
-      Map<String, LoraAdapter> adapters,
-      Map<String, TypeSummary> types) {
-    AdapterFit fit = new AdapterFit(rank, steps, learningRate, seed);
-    try (Console.Progress progress = console.progress("quantise and fit", names.size())) {
-      for (String name : names) {
-        try (Tensor dense = checkpoint.dense(name);
-            Nf4Tensor quantized = LoraKernels.quantize(dense, Nf4Format.doubleQuantized())) {
-          AdapterFit.Result result = fit.fit(device, dense, quantized, adapters.size());
-          adapters.put(Layers.module(name), result.adapter());
-          TypeSummary type = types.computeIfAbsent(Layers.type(name), t -> new TypeSummary());
-          type.count++;
-          type.before += result.before();
-          type.after += result.after();
-          type.denseBytes += dense.byteSize();
-          type.quantizedBytes += quantized.byteSize();
-          type.example = name;
-        }
-        progress.to(adapters.size());
-      }
-    }
-  }
-
-  private static void printErrors(Console console, Map<String, TypeSummary> types) {
-    Table table =
-        new Table("layers", "count", "error NF4", "NF4 + LoRA", "reduced by", "dense", "NF4");
-    types.forEach(
-        (name, type) ->
-            table.row(
-                name,
-                Integer.toString(type.count),
-                Units.percent(type.before / type.count),
-                Units.percent(type.after / type.count),
-                String.format(Locale.ROOT, "%.0f %%", 100 * (1 - type.after / type.before)),
-                Units.bytes(type.denseBytes),
-                Units.bytes(type.quantizedBytes)));
-    console.print(table);
-  }
-
-  private static JsonObject layersJson(Map<String, TypeSummary> types) {
-    JsonObject all = new JsonObject();
-    types.forEach(
-        (name, type) ->
-            all.put(
-                name,
-                new JsonObject()
-                    .put("count", type.count)
-                    .put("error_before", type.before / type.count)
-                    .put("error_after", type.after / type.count)
-                    .put("dense_bytes", type.denseBytes)
-                    .put("nf4_bytes", type.quantizedBytes)));
-    return all;
-  }
-
-  /** One weight of each type, on a device of its own so that memory is its own. */
-  private JsonObject compare(
-      Console console, Checkpoint checkpoint, Map<String, TypeSummary> types) {
-    Table table =
-        new Table("layers", "shape", "fused", "unfused", "ratio", "fused takes", "unfused takes");
-    JsonObject all = new JsonObject();
-    types.forEach(
-        (name, type) -> {
-          try (Device device = Device.cpu();
-              Checkpoint own = Checkpoint.open(device, checkpoint.directory());
-              Tensor dense = own.dense(type.example);
-              Nf4Tensor weight = LoraKernels.quantize(dense, Nf4Format.doubleQuantized());
-              LoraAdapter adapter = LoraAdapter.create(weight, LoraConfig.rank(rank))) {
-            FusedAgainstUnfused.Result r =
-                FusedAgainstUnfused.measure(device, weight, adapter, AdapterFit.BATCH, 9);
-            Timing fused = r.forward()[0].plus(r.backward()[0]);
-            Timing unfused = r.forward()[1].plus(r.backward()[1]);
-            table.row(
-                name,
-                weight.rows() + "x" + weight.cols(),
-                Units.millis(fused.medianNanos()),
-                Units.millis(unfused.medianNanos()),
-                Units.ratio(unfused.medianNanos() / fused.medianNanos()),
-                Units.bytes(r.fusedBytes()),
-                Units.bytes(r.unfusedBytes()));
-            all.put(
-                name,
-                new JsonObject()
-                    .put("rows", weight.rows())
-                    .put("cols", weight.cols())
-                    .put("fused", fused.json())
-                    .put("unfused", unfused.json())
-                    .put("fused_bytes", r.fusedBytes())
-                    .put("unfused_bytes", r.unfusedBytes()));
-          }
-        });
-    console.print(
-        "forward + backward of one weight of each, %d rows of x (medians):", AdapterFit.BATCH);
-    console.print(table);
-    return all;
-  }
-
-  private Path save(Map<String, LoraAdapter> adapters) {
+  private Path target() {
     try {
-      Path target = out != null ? out : Files.createTempDirectory("lk-quickstart-");
-      PeftAdapter.save(target, PeftConfig.describing(adapters), adapters);
-      return target;
+      return out != null ? out : Files.createTempDirectory("lk-quickstart-");
     } catch (IOException failure) {
-      throw new UncheckedIOException("no directory for the adapters: " + failure, failure);
+      throw new UncheckedIOException("no directory for the adapter: " + failure, failure);
     }
   }
 
-  /**
-   * Reloads the adapters; base + adapter must equal the merged weight on new inputs. The largest
-   * relative difference.
-   */
-  private double verify(Device device, Checkpoint checkpoint, Path saved) {
-    double worst = 0;
-    SplittableRandom random = new SplittableRandom(seed);
-    try (PeftAdapter reloaded = PeftAdapter.load(device, saved)) {
-      for (Map.Entry<String, LoraAdapter> entry : reloaded.modules().entrySet()) {
-        LoraAdapter adapter = entry.getValue().training(false);
-        try (Tensor dense = checkpoint.dense(entry.getKey() + ".weight");
-            Nf4Tensor weight = LoraKernels.quantize(dense, Nf4Format.doubleQuantized());
-            Tensor merged = Tensor.zeros(device, DType.F32, weight.rows(), weight.cols());
-            Tensor x = Floats.normal(device, random, AdapterFit.BATCH, weight.cols());
-            Tensor expected = LoraKernels.fusedForward(x, weight, adapter)) {
-          LoraKernels.merge(weight, adapter, merged);
-          try (Tensor actual = LoraKernels.matmul(x, merged)) {
-            worst = Math.max(worst, Floats.relativeError(actual, expected));
-          }
-        }
+  private static EncodedData read(ModelEncoder encoder, Path given, String standard) {
+    Path file = given != null ? given : defaults().resolve(standard);
+    return EncodedData.read(file, null, encoder, Collation.RAGGED);
+  }
+
+  private static InvalidArgumentException needsTexts() {
+    return new InvalidArgumentException(
+        "quickstart continues a text, but the data are token ids; use lk train");
+  }
+
+  private Look look(Trainer trainer, CausalLm lm, Tokenizer tokenizer) {
+    GenerationConfig sampled =
+        GenerationConfig.of(Sampling.temperature(0.5, seed)).maxNewTokens(160);
+    String text = TextGenerator.of(lm, tokenizer).generate(prompt, sampled, piece -> {}).text();
+    return new Look(trainer.evaluate(), prompt + text);
+  }
+
+  private static void show(Console console, Look before, Look after) {
+    console.print("");
+    Table table = new Table("on texts that were not trained on", "loss", "perplexity");
+    table.row("NF4 base", number(before.loss.loss()), number(before.loss.perplexity()));
+    table.row("NF4 base + LoRA", number(after.loss.loss()), number(after.loss.perplexity()));
+    console.print(table);
+    console.print("before: %s%n", indented(before.text));
+    console.print("after:  %s%n", indented(after.text));
+  }
+
+  private static String number(double value) {
+    return String.format(Locale.ROOT, "%.3f", value);
+  }
+
+  private static String indented(String text) {
+    return text.strip().replace("\n", System.lineSeparator() + "        ");
+  }
+
+  /** The saved adapter on a base that is loaded anew must give the same bits. */
+  private static void verify(
+      Device device, Path base, Path saved, EncodedData heldOut, EvaluationMetrics expected) {
+    try (CausalLm reloaded = CausalLm.load(device, base, quantized())) {
+      reloaded.loadAdapter(saved);
+      TrainingConfig same = TrainingConfig.builder().batchSize(BATCH).build();
+      double loss = Trainer.of(reloaded, same).evaluationData(heldOut).evaluate().loss();
+      if (loss != expected.loss()) {
+        throw new LoraKernelsException(
+            "verification failed: the reloaded adapter has the loss "
+                + loss
+                + ", but the trained one "
+                + expected.loss());
       }
     }
-    if (!(worst <= VERIFY_TOLERANCE)) {
-      throw new LoraKernelsException(
-          "verification failed: the merged weight and base + adapter differ by "
-              + worst
-              + ", allowed is "
-              + VERIFY_TOLERANCE);
-    }
-    return worst;
+  }
+
+  private static JsonObject report(
+      Console console,
+      Path base,
+      Path target,
+      Look before,
+      Look after,
+      TrainingResult result,
+      long start) {
+    double seconds = (System.nanoTime() - start) / 1e9;
+    console.print("adapter: %s (PEFT's format); reloaded, the loss is the same to the bit", target);
+    JsonObject json =
+        new JsonObject()
+            .put("model", base.toString())
+            .put("loss_before", before.loss.loss())
+            .put("loss_after", after.loss.loss())
+            .put("text_before", before.text)
+            .put("text_after", after.text)
+            .put("steps", result.steps())
+            .put("tokens_per_second", result.tokensPerSecond())
+            .put("adapter", target.toString())
+            .put("seconds", seconds);
+    ProcessMemory.peakBytes().ifPresent(bytes -> json.put("process_peak_bytes", bytes));
+    console.print(
+        "%d steps at %.0f tokens/s%s; done in %.1f s",
+        result.steps(),
+        result.tokensPerSecond(),
+        ProcessMemory.peakBytes().isPresent()
+            ? ", at most " + Units.bytes(ProcessMemory.peakBytes().getAsLong()) + " of memory"
+            : "",
+        seconds);
+    return json;
   }
 }
