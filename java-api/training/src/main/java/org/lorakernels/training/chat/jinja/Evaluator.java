@@ -82,10 +82,7 @@ final class Evaluator {
     if (node instanceof Expression.DictOf dict) {
       Map<Object, Object> map = new LinkedHashMap<>();
       for (int i = 0; i < dict.keys().size(); i++) {
-        Object key = evaluate(dict.keys().get(i), scope);
-        if (key instanceof List || key instanceof Map) {
-          throw JinjaException.type("unhashable type: '" + Values.typeName(key) + "'");
-        }
+        Object key = Values.requireHashable(evaluate(dict.keys().get(i), scope));
         map.put(key, evaluate(dict.values().get(i), scope));
       }
       return map;

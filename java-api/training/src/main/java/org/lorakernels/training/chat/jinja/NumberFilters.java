@@ -19,6 +19,9 @@ final class NumberFilters {
 
   private static Object abs(Object input, Arguments arguments) {
     arguments.limit("abs", 0);
+    if (input instanceof Undefined) {
+      throw JinjaException.type("bad operand type for abs(): 'Undefined'");
+    }
     Object number = Operators.sign('+', input);
     return number instanceof Long integer ? (Object) Math.abs(integer) : Math.abs((Double) number);
   }
@@ -82,7 +85,8 @@ final class NumberFilters {
     int precision = (int) Numbers.index(arguments.limit("round", 2).get(0, "precision", 0L));
     Object method = arguments.get(1, "method", "common");
     if (!Numbers.isNumber(input)) {
-      Operators.sign('+', input); // an error that names the type
+      throw JinjaException.type(
+          "type " + Values.typeName(input) + " doesn't define __round__ method");
     }
     if ("common".equals(method)) {
       return Numbers.isInteger(input) && precision >= 0

@@ -142,8 +142,8 @@ final class Operators {
       }
       return text.contains(part);
     }
-    if (container instanceof Map<?, ?> map && !(item instanceof List || item instanceof Map)) {
-      return map.containsKey(item);
+    if (container instanceof Map<?, ?> map) {
+      return map.containsKey(Values.requireHashable(item));
     }
     if (!Values.isIterable(container)) {
       throw JinjaException.type(

@@ -53,10 +53,18 @@ final class PrintfFormat {
     if (rest.indexOf('%') >= 0) {
       throw JinjaException.value("incomplete format");
     }
-    if (used < items.size() && !byName && !(single && values instanceof Map)) {
+    if (used < items.size() && !byName && !isSubscripted(values)) {
       throw JinjaException.type("not all arguments converted during string formatting");
     }
     return out.append(rest).toString();
+  }
+
+  /** What Python takes for a mapping here, all of which need not be used. */
+  private static boolean isSubscripted(Object values) {
+    return values instanceof Map
+        || values instanceof List
+        || values instanceof Range
+        || values instanceof Undefined;
   }
 
   /** {@link List#of} takes no null. */

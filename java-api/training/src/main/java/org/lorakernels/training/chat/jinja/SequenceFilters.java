@@ -114,6 +114,10 @@ final class SequenceFilters {
       throw new JinjaException(
           "FilterArgumentError", "You can only sort by either \"key\" or \"value\"");
     }
+    if (!(input instanceof Map || input instanceof Undefined)) {
+      throw new JinjaException(
+          "AttributeError", "'" + Values.typeName(input) + "' object has no attribute 'items'");
+    }
     List<Object> pairs = pairs(input);
     Comparator<Object> order = by(AttributeGetter.key("key".equals(by) ? 0L : 1L, caseSensitive));
     pairs.sort(reverse ? order.reversed() : order);
@@ -147,7 +151,7 @@ final class SequenceFilters {
     return Generator.filtered(
         Values.iterator(input),
         item -> {
-          Object value = key.apply(item);
+          Object value = Values.requireHashable(key.apply(item));
           boolean isNew = seen.stream().noneMatch(other -> Values.equal(other, value));
           if (isNew) {
             seen.add(value);

@@ -29,7 +29,7 @@ final class Tests {
     ALL.put("mapping", (v, a) -> v instanceof Map);
     ALL.put("sequence", (v, a) -> isSequence(v));
     ALL.put("iterable", (v, a) -> Values.isIterable(v));
-    ALL.put("callable", (v, a) -> v instanceof Callable);
+    ALL.put("callable", (v, a) -> v instanceof Callable || v instanceof Undefined);
     ALL.put("sameas", (v, a) -> isSame(v, operand("sameas", a)));
     ALL.put("escaped", (v, a) -> false);
     ALL.put("odd", (v, a) -> modulo(v, 2L).equals(1L));

@@ -87,7 +87,7 @@ final class TextFilters {
         width instanceof String text ? text : " ".repeat((int) Math.max(0, Numbers.index(width)));
     boolean first = arguments.truth(1, "first", false);
     boolean blank = arguments.truth(2, "blank", false);
-    List<Object> lines = StringSplits.splitLines(Values.text(input) + "\n", false);
+    List<Object> lines = StringSplits.splitLines(Values.requireText("indent", input) + "\n", false);
     StringBuilder out = new StringBuilder(first ? indention : "").append(lines.get(0));
     for (Object line : lines.subList(1, lines.size())) {
       out.append('\n').append(blank || !line.equals("") ? indention : "").append(line);
@@ -101,15 +101,15 @@ final class TextFilters {
   }
 
   private static Object truncate(Object input, Arguments arguments) {
-    String text = Values.text(input);
     int length = (int) Numbers.index(arguments.limit("truncate", 4).get(0, "length", 255L));
     boolean killWords = arguments.truth(1, "killwords", false);
     String end = Values.requireText("truncate", arguments.get(2, "end", "..."));
     Object given = arguments.get(3, "leeway", null);
     long leeway = given == null ? 5 : Numbers.index(given);
-    if (PythonText.length(text) <= length + leeway) {
-      return text;
+    if (Values.length(input) <= length + leeway) {
+      return input;
     }
+    String text = Values.requireText("truncate", input);
     String cut = text.substring(0, text.offsetByCodePoints(0, length - PythonText.length(end)));
     int space = cut.lastIndexOf(' ');
     return (killWords || space < 0 ? cut : cut.substring(0, space)) + end;
@@ -156,10 +156,15 @@ final class TextFilters {
         input instanceof Map<?, ?> map
             ? Values.list(Methods.find(map, "items").call(Arguments.NONE))
             : Values.list(input);
-    return pairs.stream()
-        .map(Values::list)
-        .map(pair -> query(Values.text(pair.get(0))) + "=" + query(Values.text(pair.get(1))))
-        .collect(Collectors.joining("&"));
+    return pairs.stream().map(TextFilters::queryPair).collect(Collectors.joining("&"));
+  }
+
+  private static String queryPair(Object pair) {
+    List<Object> both = Values.list(pair);
+    if (both.size() != 2) {
+      throw JinjaException.value("expected a name and a value, but there are " + both.size());
+    }
+    return query(Values.text(both.get(0))) + "=" + query(Values.text(both.get(1)));
   }
 
   private static String query(String text) {

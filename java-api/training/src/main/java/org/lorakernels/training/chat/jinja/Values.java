@@ -270,6 +270,14 @@ final class Values {
     throw JinjaException.type(function + " expects a string, not " + typeName(value));
   }
 
+  /** What may be a key of a dictionary. */
+  static Object requireHashable(Object value) {
+    if (value instanceof List || value instanceof Map) {
+      throw JinjaException.type("unhashable type: '" + typeName(value) + "'");
+    }
+    return value;
+  }
+
   static Map<String, Object> stringKeys(Map<?, ?> map) {
     Map<String, Object> result = new LinkedHashMap<>();
     map.forEach((key, value) -> result.put(text(key), value));
