@@ -132,7 +132,7 @@ final class EvalCommand extends LkCommand {
 
   private JsonObject report(Console console, QuestionFormat format, MultipleChoiceResult result) {
     if (result.truncated() > 0) {
-      console.warn(result.truncated() + " sequences lost the beginning of their context");
+      console.warn(result.truncated() + " choices were too long for the context and were cut");
     }
     console.print("%s: %d questions (%s)", rows.file(), result.answers().size(), format);
     console.print(
@@ -186,7 +186,7 @@ final class EvalCommand extends LkCommand {
               + result.droppedTokens()
               + " labelled tokens are not in the result (--stride keeps them)");
     }
-    console.print("%s: %d rows, %d tokens", rows.file(), result.rows(), result.tokens());
+    console.print("%s: %d tokens of %d rows", rows.file(), result.tokens(), result.rows());
     console.print("  loss        %.6f", result.loss());
     console.print("  perplexity  %.4f", result.perplexity());
     JsonObject json = new JsonObject().put("loss", result.loss());

@@ -20,7 +20,8 @@ import org.lorakernels.training.data.Tokenizer;
  * something: where there is neither BOS nor a context, BOS, or EOS where the tokenizer has no BOS,
  * is put before the text, as lm-evaluation-harness does.
  *
- * <p>A sequence that is too long loses the first tokens of its context; BOS stays.
+ * <p>A sequence that is too long loses the first tokens of its context; BOS stays. Where that is
+ * not enough, the choice loses its last tokens.
  */
 final class ChoiceEncoder {
   private final Tokenizer tokenizer;
@@ -55,7 +56,7 @@ final class ChoiceEncoder {
     }
   }
 
-  /** How many sequences lost a part of their context so far. */
+  /** How many sequences were too long so far. */
   int truncated() {
     return truncated;
   }
@@ -63,7 +64,7 @@ final class ChoiceEncoder {
   /**
    * The sequences of a question, in the order of its choices.
    *
-   * @throws InvalidArgumentException if a choice has no token of its own or is too long by itself
+   * @throws InvalidArgumentException if a choice has no token of its own
    */
   List<Choice> encode(Question question) {
     int[] context = tokenizer.encodePrompt(question.context());
@@ -74,7 +75,7 @@ final class ChoiceEncoder {
       if (mismatch < 0 || mismatch == ids.length) {
         throw new InvalidArgumentException("the choice \"" + text + "\" has no tokens of its own");
       }
-      choices.add(fit(mismatch > 0 ? new Choice(ids, mismatch) : afterStart(ids), text));
+      choices.add(fit(mismatch > 0 ? new Choice(ids, mismatch) : afterStart(ids)));
     }
     return choices;
   }
@@ -93,28 +94,19 @@ final class ChoiceEncoder {
     return new Choice(extended, 1);
   }
 
-  private Choice fit(Choice choice, String text) {
+  /** Without the first tokens of the context, then without the last ones of the choice. */
+  private Choice fit(Choice choice) {
     int excess = choice.ids.length - maxLength;
     if (excess <= 0) {
       return choice;
     }
-    int scored = choice.ids.length - choice.from;
-    if (scored >= maxLength) {
-      throw new InvalidArgumentException(
-          "a choice must be shorter than the context of "
-              + maxLength
-              + " tokens, but has "
-              + scored
-              + ": \""
-              + text
-              + "\"");
-    }
     truncated++;
+    int dropped = Math.min(excess, choice.from - 1);
     boolean startsWithBos = Arrays.mismatch(bos, choice.ids) == bos.length;
-    int kept = startsWithBos ? Math.min(bos.length, choice.from - excess) : 0;
+    int kept = startsWithBos ? Math.min(bos.length, choice.from - dropped) : 0;
     int[] ids = new int[maxLength];
     System.arraycopy(choice.ids, 0, ids, 0, kept);
-    System.arraycopy(choice.ids, kept + excess, ids, kept, maxLength - kept);
-    return new Choice(ids, choice.from - excess);
+    System.arraycopy(choice.ids, kept + dropped, ids, kept, maxLength - kept);
+    return new Choice(ids, choice.from - dropped);
   }
 }

@@ -67,8 +67,8 @@ public final class MultipleChoiceEvaluator {
    *
    * @param questions one or more
    * @return the answers
-   * @throws InvalidArgumentException naming the question, if a choice has no tokens of its own or
-   *     is longer than the context; before anything is scored
+   * @throws InvalidArgumentException naming the question, if a choice has no tokens of its own;
+   *     before anything is scored
    */
   public MultipleChoiceResult evaluate(List<Question> questions) {
     ChoiceEncoder encoder = new ChoiceEncoder(tokenizer, maxLength);

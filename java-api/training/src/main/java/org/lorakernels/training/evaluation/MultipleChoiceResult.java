@@ -6,7 +6,8 @@ import java.util.List;
  * How often a model preferred the right choice.
  *
  * @param answers one for each question, in order
- * @param truncated sequences that lost the beginning of their context
+ * @param truncated sequences that were too long: they lost the beginning of their context, and
+ *     where that was not enough the end of the choice
  * @param normalization what log-likelihoods were divided by for the normalised accuracy
  */
 public record MultipleChoiceResult(
