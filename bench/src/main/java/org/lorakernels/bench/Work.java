@@ -36,6 +36,10 @@ record Work(double bytes, double flop) {
               2 * m * weight + 3 * lora);
       // F32: parameter, m and v read and written, gradient read
       case "step" -> new Work(weight * 7 * 4, 0);
+      // F32: every delta read, the result written
+      case "combineLinear", "combineElected" ->
+          new Work(weight * (CombineBenchmark.ADAPTERS + 1) * 4, 0);
+      case "keepHalf" -> new Work(weight * 2 * 4, 0);
       default -> throw new IllegalArgumentException("no work is known for " + operation);
     };
   }
