@@ -49,7 +49,7 @@ public final class MappedFile extends NativeOwner {
   }
 
   /**
-   * A copy of a part of the file.
+   * A copy of a part of the file, whose pages then leave the memory of the process.
    *
    * @param offset first byte
    * @param length number of bytes
@@ -61,6 +61,7 @@ public final class MappedFile extends NativeOwner {
       ByteBuffer copy = ByteBuffer.allocate(length);
       if (length > 0) { // a pointer of no capacity has a buffer without bounds
         copy.put(new Tensor.HostMemory(address + offset, length).asByteBuffer());
+        evict("read", offset, length);
       }
       return copy.flip();
     } finally {
@@ -106,10 +107,14 @@ public final class MappedFile extends NativeOwner {
   /** What a tensor has read need not stay resident once it is closed. */
   private void release(long offset, long bytes) {
     try {
-      NativeLibrary.check("close", native_kernels.lk_file_evict(address + offset, bytes));
+      evict("close", offset, bytes);
     } finally {
       releaseUse();
     }
+  }
+
+  private void evict(String operation, long offset, long bytes) {
+    NativeLibrary.check(operation, native_kernels.lk_file_evict(address + offset, bytes));
   }
 
   private void requireRange(String operation, long offset, long bytes) {

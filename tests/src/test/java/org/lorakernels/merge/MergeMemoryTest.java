@@ -72,6 +72,19 @@ class MergeMemoryTest {
     return end;
   }
 
+  /** Pages of mapped files that are in the memory of this process. */
+  private static long residentFileBytes() {
+    try {
+      return Files.readAllLines(Path.of("/proc/self/status")).stream()
+          .filter(line -> line.startsWith("RssFile:"))
+          .mapToLong(line -> Long.parseLong(line.replaceAll("[^0-9]", "")) * 1024)
+          .findFirst()
+          .orElseThrow();
+    } catch (IOException e) {
+      throw new java.io.UncheckedIOException(e);
+    }
+  }
+
   @Test
   void memoryIsThatOfOneWeight() throws IOException {
     Map<String, Shape> projections = new LinkedHashMap<>();
@@ -90,12 +103,17 @@ class MergeMemoryTest {
       try (PeftAdapter a = PeftAdapter.load(device, one);
           PeftAdapter b = PeftAdapter.load(device, two)) {
         long before = device.memory().allocatedBytes();
+        long mappedBefore = residentFileBytes();
+        long[] mapped = new long[1];
         MergeReport report =
             CheckpointMerger.of(model)
                 .adapters(
                     List.of(new WeightedAdapter(a, 1), new WeightedAdapter(b, 1)),
                     CombineConfig.of(CombineMethod.TIES).density(0.5))
                 .maxShardBytes(40_000_000)
+                .progress(
+                    (done, total, tensor) ->
+                        mapped[0] = Math.max(mapped[0], residentFileBytes() - mappedBefore))
                 .merge(device, directory.resolve("out"));
         assertEquals(projections.size(), report.changed().size());
         assertEquals(modelBytes, report.resultBytes());
@@ -107,6 +125,11 @@ class MergeMemoryTest {
             taken <= largest + factors,
             "allocated " + taken + " for weights of at most " + largest + " and " + factors);
         assertTrue(taken * 10 < modelBytes, "far less than the model's " + modelBytes);
+        // what a closed weight has read of the mapped model does not stay; classes may be loaded
+        long embeddings = 2L * VOCABULARY * WIDTH;
+        assertTrue(
+            mapped[0] < 2 * embeddings,
+            mapped[0] + " bytes of files stay in memory, of the model's " + modelBytes);
       }
     }
   }
