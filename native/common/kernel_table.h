@@ -61,7 +61,7 @@ struct KernelTable {
   void (*dequantize)(Device&, const lk_weight& weight, const lk_tensor& out);
   void (*convert)(Device&, const lk_tensor& source, const lk_tensor& out);
   void (*dropout)(Device&, const lk_tensor& x, const lk_lora& lora, const lk_tensor& out);
-  // bias is null or has data
+  // bias is null or has data; y may have another dtype than x
   void (*matmul)(Device&, const lk_tensor& x, const lk_weight& weight, const lk_tensor* bias, const lk_tensor& y);
   void (*matmul_transposed)(Device&, const lk_tensor& dy, const lk_weight& weight, const lk_tensor& dx);
   void (*lora_forward)(Device&, const lk_tensor& x, const lk_weight& weight, const lk_tensor* bias, const lk_lora& lora,

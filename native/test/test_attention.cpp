@@ -260,6 +260,15 @@ LK_TEST(attention_several_sequences) {
   });
 }
 
+// So many key heads that backward goes by heads: several blocks of rows, whose sums of dq wait from tile to tile.
+LK_TEST(attention_many_heads) {
+  for_each_table([](Device& device) {
+    for (int64_t window : {0, 70}) check_all_dtypes(device, {16, 8, 20, window, 0, {{0, 130, 0, 190}}});
+    check(device, {8, 8, 300, 0, 5.0f, {{0, 70, 0, 75}}}, LK_F32, "many heads of 300");
+    CHECK(device.stats.workspace_peak_bytes <= int64_t{16} << 20);
+  });
+}
+
 // Sequences that read the same keys, as samples that share a prompt do.
 LK_TEST(attention_forward_of_shared_keys) {
   for_each_table([](Device& device) {
@@ -340,16 +349,18 @@ LK_TEST(attention_without_log_sum_exp) {
 
 LK_TEST(attention_same_bits_for_any_number_of_threads_and_no_workspace) {
   for_each_table([](Device& device) {
-    std::vector<std::vector<uint8_t>> first;
-    for (int threads : {1, 2, 3, 5}) {
-      cpu::set_num_threads(threads);
-      Attention a({4, 2, 32, 0, 0, {{0, 200, 0, 200}, {200, 1, 200, 300}, {201, 70, 500, 90}}}, LK_F32, 9);
-      a.forward(device);
-      a.backward(device);
-      const std::vector<std::vector<uint8_t>> results = {a.y.bytes, a.log_sum_exp.bytes, a.dq.bytes, a.dk.bytes,
-                                                         a.dv.bytes};
-      if (first.empty()) first = results;
-      CHECK(results == first);
+    for (int64_t kv_heads : {1, 4}) {
+      std::vector<std::vector<uint8_t>> first;
+      for (int threads : {1, 2, 3, 5}) {
+        cpu::set_num_threads(threads);
+        Attention a({4, kv_heads, 32, 0, 0, {{0, 200, 0, 200}, {200, 1, 200, 300}, {201, 70, 500, 90}}}, LK_F32, 9);
+        a.forward(device);
+        a.backward(device);
+        const std::vector<std::vector<uint8_t>> results = {a.y.bytes, a.log_sum_exp.bytes, a.dq.bytes, a.dk.bytes,
+                                                           a.dv.bytes};
+        if (first.empty()) first = results;
+        CHECK(results == first);
+      }
     }
     cpu::set_num_threads(0);
     CHECK(device.stats.workspace_count == 0);

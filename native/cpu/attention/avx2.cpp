@@ -27,6 +27,8 @@ constexpr int kTileRows = 6, kTileVectors = 2;
 
 #include "cpu/attention/backward.inl"
 
+#include "cpu/attention/backward_tasks.inl"
+
 }  // namespace
 }  // namespace lk::cpu::avx2
 

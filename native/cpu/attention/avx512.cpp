@@ -30,6 +30,8 @@ constexpr int kTileRows = 6, kTileVectors = 4;
 
 #include "cpu/attention/backward.inl"
 
+#include "cpu/attention/backward_tasks.inl"
+
 }  // namespace
 }  // namespace lk::cpu::avx512
 

@@ -20,12 +20,12 @@ class ForwardTask {
       : attention_(attention), depth_(depth), rows_(rows), panel_(depth, scratch) {
     q_ = scratch.take<float>(rows.count() * depth.stride);
     out_ = scratch.take<float>(rows.count() * depth.stride);
-    scores_ = scratch.take<float>(rows.count() * kKeyStride);
+    scores_ = scratch.take<float>(rows.count() * depth.key_stride);
     sums_ = scratch.take<float>(rows.count() * Simd::kLanes);
   }
   static int64_t most_rows(const Depth& depth) {
     return fitting_rows(KeyPanel::bytes(depth) + 4 * 64,
-                        (2 * depth.stride + kKeyStride + Simd::kLanes) * int64_t{sizeof(float)});
+                        (2 * depth.stride + depth.key_stride + Simd::kLanes) * int64_t{sizeof(float)});
   }
 
   void run(const lk_tensor& y, const lk_tensor* log_sum_exp) {
@@ -33,8 +33,8 @@ class ForwardTask {
     std::fill_n(out_, rows_.count() * depth_.stride, 0.0f);
     std::fill_n(reference_, rows_.count(), -std::numeric_limits<float>::infinity());
     std::fill_n(sums_, rows_.count() * Simd::kLanes, 0.0f);
-    for (int64_t key = rows_.begin_key(); key < rows_.end_key(); key += kKeys) {
-      add_keys(key, static_cast<int>(std::min<int64_t>(kKeys, rows_.end_key() - key)));
+    for (int64_t key = rows_.begin_key(); key < rows_.end_key(); key += depth_.keys) {
+      add_keys(key, static_cast<int>(std::min<int64_t>(depth_.keys, rows_.end_key() - key)));
     }
     store(y, log_sum_exp);
   }
@@ -45,21 +45,22 @@ class ForwardTask {
     rows_.for_each_strip(key, keys, [&](int row, int rows, Range seen) {
       const Range columns = whole_vectors(seen);
       multiply<false>(rows, columns.begin, columns.end, depth_.count, {q_ + row * depth_.stride, depth_.stride, 1},
-                      panel_.data(), kKeyStride, scores_ + row * kKeyStride, kKeyStride);
+                      panel_.data(), depth_.key_stride, scores_ + row * depth_.key_stride, depth_.key_stride);
     });
     panel_.read(rows_.head(), attention_.v, key, keys);
     rows_.for_each_strip(key, keys, [&](int row, int rows, Range seen) {
       for (int i = row; i < row + rows; ++i) soften(i, whole_vectors(seen), rows_.seen(i, 1, key, keys));
-      multiply<true>(
-          rows, 0, depth_.vectors, seen.end - seen.begin, {scores_ + row * kKeyStride + seen.begin, kKeyStride, 1},
-          panel_.data() + seen.begin * depth_.stride, depth_.stride, out_ + row * depth_.stride, depth_.stride);
+      multiply<true>(rows, 0, depth_.vectors, seen.end - seen.begin,
+                     {scores_ + row * depth_.key_stride + seen.begin, depth_.key_stride, 1},
+                     panel_.data() + seen.begin * depth_.stride, depth_.stride, out_ + row * depth_.stride,
+                     depth_.stride);
     });
   }
 
   // Scores of row i become its part of P. Of `columns`, the row
   // sees `seen`.
   void soften(int i, Range columns, Range seen) {
-    float* scores = scores_ + i * kKeyStride;
+    float* scores = scores_ + i * depth_.key_stride;
     if (seen.empty()) return std::fill(scores + columns.begin, scores + columns.end, 0.0f);
     if (attention_.softcap > 0) {
       const Simd::F cap = Simd::set1(attention_.softcap), inverse = Simd::set1(1.0f / attention_.softcap);

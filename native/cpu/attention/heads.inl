@@ -3,7 +3,7 @@
 // The query heads that share a key head are taken together. A row is a pair (query, head of the group), the head running
 // fastest, so that neighbouring rows stand at the same positions and a key that is loaded serves the whole group:
 //
-//              keys of a tile (kKeys)
+//              keys of a tile
 //   row 0      █ █ ░ ░ ░ ░           query 0, head 0        █ seen     ░ not: later, or before the window
 //   row 1      █ █ ░ ░ ░ ░           query 0, head 1
 //   row 2      █ █ █ ░ ░ ░           query 1, head 0        the keys that a row sees are one range, and its ends
@@ -11,10 +11,8 @@
 //
 // Products go by strips of kTileRows rows and skip what no row of a strip sees; what some rows see is masked by row.
 
-constexpr int kKeys = 64;
-constexpr int kKeyStride =
-    kKeys + 16;  // of a matrix with a column for each key: no multiple of a page, nor of its parts
 constexpr int kMaxRows = 96;
+constexpr int kMaxDepth = 512;
 
 // A range [begin, end).
 struct Range {
@@ -100,39 +98,44 @@ struct Depth {
       : count(static_cast<int>(head_dim)),
         vectors(round_up(head_dim, Simd::kLanes)),
         stride(vectors + Simd::kLanes),
-        panel(std::max(vectors * kKeyStride, kKeys * stride)) {}
+        keys(head_dim <= kMaxDepth / 2 ? 64 : 32),
+        key_stride(keys + 16),
+        panel(std::max(vectors * key_stride, keys * stride)) {}
 
   int count;        // head_dim
   int64_t vectors;  // of whole vectors
-  int64_t stride;   // of a matrix with a row for each query or key
-  int64_t panel;    // elements of the largest tile of keys or values, transposed or not
+  int64_t stride;   // of a matrix with a row for each query or key: no multiple of a page, nor of its parts
+  int keys;         // of a tile; fewer where what belongs to them would fill the scratch
+  int key_stride;   // of a matrix with a column for each key of a tile
+  int64_t panel;    // elements of a tile of keys or values, transposed or not
 };
 
-// A tile of keys or values in scratch: one at a time, in whichever shape the next product asks for.
+// A tile of keys or values in scratch, in either of the shapes that products ask for.
 class KeyPanel {
  public:
-  KeyPanel(const Depth& depth, Scratch& scratch)
-      : depth_(depth), data_(scratch.take<float>(depth.panel)), strip_(scratch.take<float>(strip(depth))) {}
-  static int64_t bytes(const Depth& depth) {
-    return Scratch::bytes_of<float>(depth.panel) + Scratch::bytes_of<float>(strip(depth));
-  }
+  KeyPanel(const Depth& depth, Scratch& scratch) : depth_(depth), data_(scratch.take<float>(depth.panel)) {}
+  static int64_t bytes(const Depth& depth) { return Scratch::bytes_of<float>(depth.panel); }
 
   const float* data() const { return data_; }
 
-  // data[d][j] = t[key + j][d] of `head`, j < keys, kKeyStride apart; up to whole vectors of keys: 0.
+  // data[d][j] = t[key + j][d] of `head`, j < keys, depth.key_stride apart; up to whole vectors of keys: 0.
   void read_transposed(const HeadGroup& head, const lk_tensor& t, int64_t key, int keys) {
     for (int first = 0; first < keys; first += Simd::kLanes) {
-      if (t.dtype == LK_F32 && depth_.count == depth_.vectors && first + Simd::kLanes <= keys) {
-        transpose(reinterpret_cast<const float*>(head.key_at(t, key + first)), t.row_stride, first);
-        continue;
+      const int valid = std::min(Simd::kLanes, keys - first);
+      for (int d = 0; d < depth_.count; d += Simd::kLanes) {
+        const char* square = head.key_at(t, key + first) + d * element_bytes(t.dtype);
+        float* out = data_ + d * depth_.key_stride + first;
+        const int columns = std::min(Simd::kLanes, depth_.count - d);
+        if (t.dtype == LK_F32 && valid == Simd::kLanes && columns == Simd::kLanes) {
+          transpose_square(reinterpret_cast<const float*>(square), t.row_stride, out, depth_.key_stride);
+          continue;
+        }
+        alignas(64) float rows[Simd::kLanes][Simd::kLanes] = {};
+        for (int j = 0; j < valid; ++j) {
+          widen_run(square + j * t.row_stride * element_bytes(t.dtype), t.dtype, columns, rows[j]);
+        }
+        transpose_square(rows[0], Simd::kLanes, out, depth_.key_stride);
       }
-      for (int j = 0; j < Simd::kLanes; ++j) {
-        float* row = strip_ + j * depth_.vectors;
-        const int valid = first + j < keys ? depth_.count : 0;
-        if (valid > 0) widen_run(head.key_at(t, key + first + j), t.dtype, valid, row);
-        std::fill(row + valid, row + depth_.vectors, 0.0f);
-      }
-      transpose(strip_, depth_.vectors, first);
     }
   }
 
@@ -146,18 +149,8 @@ class KeyPanel {
   }
 
  private:
-  static int64_t strip(const Depth& depth) { return Simd::kLanes * depth.vectors; }
-
-  // kLanes rows become columns [first, first + kLanes).
-  void transpose(const float* rows, int64_t row_stride, int first) {
-    for (int64_t d = 0; d < depth_.vectors; d += Simd::kLanes) {
-      transpose_square(rows + d, row_stride, data_ + d * kKeyStride + first, kKeyStride);
-    }
-  }
-
   const Depth& depth_;
   float* data_;
-  float* strip_;
 };
 
 // Rows [first, first + count) of a head group.
@@ -182,6 +175,12 @@ class RowBlock {
             static_cast<int>(std::clamp<int64_t>(end_[row + rows - 1] - key, 0, keys))};
   }
 
+  // Which rows, counted from the first, see one of the keys [key, key + keys).
+  Range seeing(int64_t key, int keys) const {
+    return {static_cast<int>(std::clamp<int64_t>(head_.begin_row(key) - first_, 0, count_)),
+            static_cast<int>(std::clamp<int64_t>(head_.end_row(key + keys) - first_, 0, count_))};
+  }
+
   // Calls f(row, rows, seen) for the strips that see one of these keys.
   template <typename F>
   void for_each_strip(int64_t key, int keys, const F& f) const {
@@ -198,6 +197,7 @@ class RowBlock {
     for (int i = 0; i < count_; ++i, out += depth.stride) {
       widen_run(head_.query_at(t, first_ + i), t.dtype, depth.count, out);
       std::fill(out + depth.count, out + depth.vectors, 0.0f);
+      if (factor == 1.0f) continue;
       for (int64_t d = 0; d < depth.vectors; d += Simd::kLanes) Simd::store(out + d, Simd::mul(Simd::load(out + d), f));
     }
   }
@@ -216,17 +216,16 @@ inline int64_t fitting_rows(int64_t fixed, int64_t row_bytes) {
 }
 
 // Calls f(head, block, scratch) in parallel for the blocks, each counted by blocks_of(head), of all sequences and key
-// heads; a block of the same number in another sequence is another task.
+// heads: all of a head one after the other, while its keys stay in the cache.
 template <typename BlocksOf, typename F>
 void for_each_block(const lk_attention& attention, const BlocksOf& blocks_of, const F& f) {
   int64_t most = 0;
   for (int64_t s = 0; s < attention.sequences.rows; ++s) {
     most = std::max(most, blocks_of(HeadGroup(attention, s, 0)));
   }
-  const int64_t heads = attention.sequences.rows * attention.kv_heads;
-  parallel_for(most * heads, [&](int64_t index, std::byte* scratch) {
-    const HeadGroup head(attention, index % heads / attention.kv_heads, index % attention.kv_heads);
-    const int64_t block = index / heads;
+  parallel_for(attention.sequences.rows * attention.kv_heads * most, [&](int64_t index, std::byte* scratch) {
+    const int64_t block = index % most, pair = index / most;
+    const HeadGroup head(attention, pair / attention.kv_heads, pair % attention.kv_heads);
     if (block < blocks_of(head)) f(head, block, scratch);
   });
 }

@@ -24,6 +24,8 @@ constexpr int kTileRows = 4, kTileVectors = 2;
 
 #include "cpu/attention/backward.inl"
 
+#include "cpu/attention/backward_tasks.inl"
+
 }  // namespace
 }  // namespace lk::cpu::scalar
 

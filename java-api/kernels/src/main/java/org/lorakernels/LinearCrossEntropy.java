@@ -101,7 +101,7 @@ public final class LinearCrossEntropy {
   }
 
   /**
-   * Asks for the most probable ids, the lowest of equals.
+   * Asks for the most probable ids, the lowest of equals; -1 where the label is ignored.
    *
    * @param value I32 [tokens], written; null: not wanted
    */
