@@ -269,6 +269,18 @@ LK_TEST(attention_many_heads) {
   });
 }
 
+// A token at a time behind keys of before: rows so few that keys are read where they lie.
+LK_TEST(attention_of_few_rows) {
+  for_each_table([](Device& device) {
+    for (int64_t head_dim : {5, 16, 40, 64}) {
+      for (int64_t heads : {2, 4, 8}) {
+        check_all_dtypes(device, {heads, 2, head_dim, 0, 0, {{0, 1, 0, 300}, {1, 1, 300, 64}, {2, 2, 400, 67}}});
+        check(device, {heads, 2, head_dim, 70, 9.0f, {{0, 1, 0, 300}}}, LK_F32, "few rows, window and soft cap");
+      }
+    }
+  });
+}
+
 // Sequences that read the same keys, as samples that share a prompt do.
 LK_TEST(attention_forward_of_shared_keys) {
   for_each_table([](Device& device) {

@@ -10,6 +10,9 @@
 
 constexpr float kSlack = 8.0f;  // P up to 2981
 
+constexpr int kFewRows = 4;  // for which a transposed tile of keys would cost more than it saves
+constexpr int kKeysAhead = 16;
+
 inline Simd::F soft_capped(Simd::F score, Simd::F cap, Simd::F inverse) {
   return Simd::mul(cap, tanh(Simd::mul(score, inverse)));
 }
@@ -41,6 +44,7 @@ class ForwardTask {
 
  private:
   void add_keys(int64_t key, int keys) {
+    if (rows_.count() <= kFewRows) return add_keys_to_few(key, keys);
     panel_.read_transposed(rows_.head(), attention_.k, key, keys);
     rows_.for_each_strip(key, keys, [&](int row, int rows, Range seen) {
       const Range columns = whole_vectors(seen);
@@ -48,17 +52,75 @@ class ForwardTask {
                       panel_.data(), depth_.key_stride, scores_ + row * depth_.key_stride, depth_.key_stride);
     });
     panel_.read(rows_.head(), attention_.v, key, keys);
+    add_values(key, keys, panel_.data(), depth_.stride);
+  }
+
+  // O += P * V for these keys; `v` is the row of the first, v_stride apart.
+  void add_values(int64_t key, int keys, const float* v, int64_t v_stride) {
     rows_.for_each_strip(key, keys, [&](int row, int rows, Range seen) {
       for (int i = row; i < row + rows; ++i) soften(i, whole_vectors(seen), rows_.seen(i, 1, key, keys));
       multiply<true>(rows, 0, depth_.vectors, seen.end - seen.begin,
-                     {scores_ + row * depth_.key_stride + seen.begin, depth_.key_stride, 1},
-                     panel_.data() + seen.begin * depth_.stride, depth_.stride, out_ + row * depth_.stride,
-                     depth_.stride);
+                     {scores_ + row * depth_.key_stride + seen.begin, depth_.key_stride, 1}, v + seen.begin * v_stride,
+                     v_stride, out_ + row * depth_.stride, depth_.stride);
     });
   }
 
-  // Scores of row i become its part of P. Of `columns`, the row
-  // sees `seen`.
+  // A tile of keys that serves a few rows alone, as when a token is generated, is read where it lies.
+  void add_keys_to_few(int64_t key, int keys) {
+    const HeadGroup& head = rows_.head();
+    const int64_t bytes = depth_.count * element_bytes(attention_.k.dtype);
+    for (int j = 0; j < keys; ++j) {
+      if (key + j + kKeysAhead < head.keys()) prefetch(head.key_at(attention_.k, key + j + kKeysAhead), bytes);
+      prefetch(head.key_at(attention_.v, key + j), bytes);
+      score_key(head.key_at(attention_.k, key + j), scores_ + j);
+    }
+    if (attention_.v.dtype == LK_F32 && depth_.count == depth_.vectors) {
+      const float* v = reinterpret_cast<const float*>(head.key_at(attention_.v, key));
+      return add_values(key, keys, v, attention_.v.row_stride);
+    }
+    panel_.read(head, attention_.v, key, keys);
+    add_values(key, keys, panel_.data(), depth_.stride);
+  }
+
+  // scores[i * key_stride] = k * row i of q, k in memory of the caller
+  void score_key(const char* k, float* scores) const {
+    switch (rows_.count()) {
+      case 1:
+        return score_key<1>(k, scores);
+      case 2:
+        return score_key<2>(k, scores);
+      case 3:
+        return score_key<3>(k, scores);
+      default:
+        return score_key<kFewRows>(k, scores);
+    }
+  }
+  template <int kRows>
+  void score_key(const char* k, float* scores) const {
+    const int32_t dtype = attention_.k.dtype;
+    const int whole = depth_.count / Simd::kLanes * Simd::kLanes;
+    Simd::F sums[kRows];
+    for (Simd::F& sum : sums) sum = Simd::zero();
+    const auto add = [&](Simd::F values, int d) {
+#pragma GCC unroll 4
+      for (int i = 0; i < kRows; ++i) {
+        sums[i] = Simd::fma(values, Simd::load(q_ + i * depth_.stride + d), sums[i]);
+      }
+    };
+    for (int d = 0; d < whole; d += Simd::kLanes) add(load_as_f32(k + d * element_bytes(dtype), dtype), d);
+    if (whole < depth_.count) {
+      alignas(64) float rest[Simd::kLanes] = {};
+      widen_run(k + whole * element_bytes(dtype), dtype, depth_.count - whole, rest);
+      add(Simd::load(rest), whole);
+    }
+    for (int i = 0; i < kRows; ++i) scores[i * depth_.key_stride] = Simd::sum(sums[i]);
+  }
+
+  static void prefetch(const char* run, int64_t bytes) {
+    for (int64_t i = 0; i < bytes; i += 64) asm volatile("prefetcht0 %0" : : "m"(run[i]));
+  }
+
+  // Scores of row i become its part of P. Of `columns`, the row sees `seen`.
   void soften(int i, Range columns, Range seen) {
     float* scores = scores_ + i * depth_.key_stride;
     if (seen.empty()) return std::fill(scores + columns.begin, scores + columns.end, 0.0f);
