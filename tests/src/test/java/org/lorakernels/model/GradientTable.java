@@ -40,6 +40,15 @@ final class GradientTable {
       return gradientNorm / differenceNorm;
     }
 
+    /** Norm of gradient - difference quotient, from norms and cosine. */
+    double distance() {
+      double squares =
+          gradientNorm * gradientNorm
+              + differenceNorm * differenceNorm
+              - 2 * cosine * gradientNorm * differenceNorm;
+      return Double.isNaN(cosine) ? Math.hypot(gradientNorm, differenceNorm) : Math.sqrt(squares);
+    }
+
     /** Cosine and ratio of norms, or that both are nothing but rounding. */
     String cell() {
       return gradientNorm < 1e-6 && differenceNorm < 1e-3
