@@ -27,6 +27,8 @@ import picocli.CommandLine.Option;
 /** {@code lk eval}: loss and perplexity over data, or the accuracy on multiple-choice questions. */
 @Command(
     name = "eval",
+    sortOptions = false,
+    usageHelpWidth = 100,
     description = {
       "Evaluate a model: loss and perplexity over data, or accuracy on multiple-choice questions.",
       "With --json the last line is {\"loss\": ..., \"perplexity\": ..., \"tokens\": ...} (and"

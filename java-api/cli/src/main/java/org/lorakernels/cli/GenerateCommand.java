@@ -28,6 +28,8 @@ import picocli.CommandLine.Option;
 /** {@code lk generate}: continue a text. */
 @Command(
     name = "generate",
+    sortOptions = false,
+    usageHelpWidth = 100,
     description = {
       "Continue a prompt with a model, greedily or by sampling.",
       "The text appears on standard output while it is made, the prompt not repeated."
