@@ -59,7 +59,14 @@ class MagnitudeRanks {
       int64_t from_equal = from.equal[slice], to_equal = to.equal[slice];
       for_slice(slice, [&](int64_t row, int64_t column, int64_t n) {
         const float* const values = read_piece(x_, row, column, n, buffer);
+        // Elements with the very key of a cut are few: pieces without them need no counting.
+        uint32_t equal = 0;
         for (int64_t i = 0; i < n; ++i) {
+          const uint32_t key = key_of(values[i]);
+          equal |= static_cast<uint32_t>(key == from.key) | static_cast<uint32_t>(key == to.key);
+          result[i] = key > to.key && key <= from.key ? values[i] : 0.0f;
+        }
+        for (int64_t i = 0; equal && i < n; ++i) {
           const uint32_t key = key_of(values[i]);
           const bool before_from = key > from.key || (key == from.key && from_equal-- > 0);
           const bool before_to = key > to.key || (key == to.key && to_equal-- > 0);
@@ -90,20 +97,30 @@ class MagnitudeRanks {
     for_each_piece(x_.cols, slice * slice_, std::min(elements_, (slice + 1) * slice_), body);
   }
 
-  // counts(slice)[d] = elements with digit d in this pass, among those that share the digits of `prefix`.
+  // counts(slice)[d] = elements with digit d in this pass, among those that share the digits of `prefix`. Neighbours are
+  // counted in tables of their own: equal digits, one after the other, would wait for one another.
   void count_digits(int pass, uint32_t prefix) const {
+    constexpr int64_t kTables = 4;
     const int shift = kShift[pass], above = shift + kBits[pass];
     const uint32_t mask = (1u << kBits[pass]) - 1u;
     parallel_for(slices_, [&](int64_t slice, std::byte* memory) {
-      int64_t* const count = counts(slice);
-      std::fill(count, count + mask + 1, int64_t{0});
+      float* const buffer = reinterpret_cast<float*>(memory);
+      int64_t* const tables = reinterpret_cast<int64_t*>(buffer + kPieceElements);
+      static_assert(kPieceElements * sizeof(float) + kTables * kDigits * sizeof(int64_t) <= kScratchBytes, "fits");
+      std::fill(tables, tables + kTables * kDigits, int64_t{0});
       for_slice(slice, [&](int64_t row, int64_t column, int64_t n) {
-        const float* const values = read_piece(x_, row, column, n, reinterpret_cast<float*>(memory));
+        const float* const values = read_piece(x_, row, column, n, buffer);
         for (int64_t i = 0; i < n; ++i) {
           const uint32_t key = key_of(values[i]);
-          if (key >> above == prefix >> above) ++count[key >> shift & mask];
+          const int64_t shares = key >> above == prefix >> above;
+          tables[i % kTables * kDigits + (key >> shift & mask)] += shares;
         }
       });
+      int64_t* const count = counts(slice);
+      for (int64_t digit = 0; digit <= int64_t{mask}; ++digit) {
+        count[digit] = 0;
+        for (int64_t t = 0; t < kTables; ++t) count[digit] += tables[t * kDigits + digit];
+      }
     });
   }
 
