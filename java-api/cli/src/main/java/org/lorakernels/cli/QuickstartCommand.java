@@ -9,6 +9,7 @@ import org.lorakernels.Device;
 import org.lorakernels.DeviceInfo;
 import org.lorakernels.InvalidArgumentException;
 import org.lorakernels.LoraKernelsException;
+import org.lorakernels.huggingface.Checkpoint;
 import org.lorakernels.json.JsonObject;
 import org.lorakernels.training.EvaluationMetrics;
 import org.lorakernels.training.Trainer;
@@ -30,12 +31,16 @@ import org.lorakernels.training.schedule.LearningRateScheduler;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
-/** {@code lk quickstart}: the main job, from a checkpoint to a verified adapter. */
+/**
+ * {@code lk quickstart}: the main job, from a checkpoint to a verified adapter. First what four
+ * bits cost each projection, then fine-tuning, where the model has a tokenizer.
+ */
 @Command(
     name = "quickstart",
     description = {
-      "QLoRA from end to end in a minute: quantise a checkpoint's projections to NF4, fine-tune LoRA",
-      "adapters on them, show loss and text before and after, save in PEFT's format, reload, verify.",
+      "QLoRA from end to end in a minute: quantise a checkpoint's projections to NF4, fit a LoRA to",
+      "what that lost, compare the fused with the unfused path; then fine-tune adapters, show loss and",
+      "text before and after, save in PEFT's format, reload, verify.",
       "By default a small model of this repository, which knows Shakespeare, learns nursery rhymes."
     })
 final class QuickstartCommand extends LkCommand {
@@ -44,6 +49,9 @@ final class QuickstartCommand extends LkCommand {
 
   /** A model and texts of the repository's own; its README says where they come from. */
   private static final String DEFAULTS = "java-api/cli/quickstart";
+
+  /** Learning rate of the fit to the error of quantisation, found by trying on small Llamas. */
+  private static final double FIT_LEARNING_RATE = 0.005;
 
   private static final int MAX_LENGTH = 256;
   private static final int BATCH = 8;
@@ -82,6 +90,12 @@ final class QuickstartCommand extends LkCommand {
   @Option(names = "--rank", defaultValue = "16", description = "Rank (${DEFAULT-VALUE}).")
   private int rank;
 
+  @Option(
+      names = "--fit-steps",
+      defaultValue = "400",
+      description = "Steps of the fit to the error of quantisation; 0: none (${DEFAULT-VALUE}).")
+  private int fitSteps;
+
   @Option(names = "--steps", defaultValue = "80", description = "Steps (${DEFAULT-VALUE}).")
   private long steps;
 
@@ -102,10 +116,59 @@ final class QuickstartCommand extends LkCommand {
     if (steps < 1) {
       throw new InvalidArgumentException("--steps must be at least 1, but is " + steps);
     }
+    if (fitSteps < 0) {
+      throw new InvalidArgumentException("--fit-steps must be at least 0, but is " + fitSteps);
+    }
     long start = System.nanoTime();
     Path base = model != null ? model : defaults().resolve("base");
-    LoraSpec lora = LoraSpec.rank(rank).alpha(2 * rank).dropout(0.05f).seed(seed);
     Path target = target();
+    try (Device device = Device.best()) {
+      DeviceInfo info = device.info();
+      console.print("%s; %s, %s, %d threads", base, info.name(), info.kernels(), info.threads());
+      boolean fineTunes = hasTokenizer(base);
+      JsonObject json = new JsonObject().put("model", base.toString());
+      fitToError(console, device, base, fineTunes ? target.resolve("quantization") : target, json);
+      if (fineTunes) {
+        fineTune(console, device, base, target, json);
+      } else {
+        console.print("no tokenizer in %s: fine-tuning is skipped", base);
+      }
+      double seconds = (System.nanoTime() - start) / 1e9;
+      ProcessMemory.peakBytes().ifPresent(bytes -> json.put("process_peak_bytes", bytes));
+      console.print(
+          "done in %.1f s%s",
+          seconds,
+          ProcessMemory.peakBytes().isPresent()
+              ? ", at most " + Units.bytes(ProcessMemory.peakBytes().getAsLong()) + " of memory"
+              : "");
+      return json.put("seconds", seconds);
+    }
+  }
+
+  private static boolean hasTokenizer(Path base) {
+    return Files.exists(base.resolve("tokenizer.json"));
+  }
+
+  /** Puts what came of it into {@code json}. */
+  private void fitToError(Console console, Device device, Path base, Path target, JsonObject json) {
+    if (fitSteps == 0) {
+      return;
+    }
+    try (Checkpoint checkpoint = Checkpoint.open(device, base)) {
+      if (checkpoint.linearWeights().stream().anyMatch(checkpoint::isQuantized)) {
+        console.print("quantised already: what that cost cannot be seen without the dense weights");
+        return;
+      }
+      AdapterFit fit = new AdapterFit(rank, fitSteps, FIT_LEARNING_RATE, seed);
+      json.put(
+          "quantization",
+          new QuantizationFit(console, fit, rank, seed).run(device, checkpoint, target));
+    }
+  }
+
+  /** Puts what came of it into {@code json}. */
+  private void fineTune(Console console, Device device, Path base, Path target, JsonObject json) {
+    LoraSpec lora = LoraSpec.rank(rank).alpha(2 * rank).dropout(0.05f).seed(seed);
     TrainingConfig config =
         TrainingConfig.builder()
             .maxSteps(steps)
@@ -118,14 +181,12 @@ final class QuickstartCommand extends LkCommand {
             .saveSteps(0)
             .outputDirectory(target)
             .build();
-    EncodingOptions options = EncodingOptions.ofLength(MAX_LENGTH);
-    try (Device device = Device.best();
-        ModelEncoder encoder = ModelEncoder.of(base, options);
+    try (ModelEncoder encoder = ModelEncoder.of(base, EncodingOptions.ofLength(MAX_LENGTH));
         CausalLm lm = CausalLm.load(device, base, quantized())) {
-      DeviceInfo info = device.info();
+      console.print("");
       console.print(
-          "%s: %,d weights, projections in NF4 with double quantisation; %s, %s, %d threads",
-          base, lm.config().parameterCount(), info.name(), info.kernels(), info.threads());
+          "fine-tuning %,d weights, projections in NF4 with double quantisation:",
+          lm.config().parameterCount());
       EncodedData train = read(encoder, data, "data/train.jsonl");
       EncodedData heldOut = read(encoder, evalData, "data/held_out.jsonl");
       Tokenizer tokenizer = encoder.tokenizer().orElseThrow(QuickstartCommand::needsTexts);
@@ -141,7 +202,7 @@ final class QuickstartCommand extends LkCommand {
         Look after = look(trainer, lm, tokenizer);
         show(console, before, after);
         verify(device, base, target, heldOut, after.loss());
-        return report(console, base, target, before, after, result, start);
+        report(console, target, before, after, result, json);
       }
     }
   }
@@ -221,36 +282,21 @@ final class QuickstartCommand extends LkCommand {
     }
   }
 
-  private static JsonObject report(
+  private static void report(
       Console console,
-      Path base,
       Path target,
       Look before,
       Look after,
       TrainingResult result,
-      long start) {
-    double seconds = (System.nanoTime() - start) / 1e9;
+      JsonObject json) {
     console.print("adapter: %s (PEFT's format); reloaded, the loss is the same to the bit", target);
-    JsonObject json =
-        new JsonObject()
-            .put("model", base.toString())
-            .put("loss_before", before.loss.loss())
-            .put("loss_after", after.loss.loss())
-            .put("text_before", before.text)
-            .put("text_after", after.text)
-            .put("steps", result.steps())
-            .put("tokens_per_second", result.tokensPerSecond())
-            .put("adapter", target.toString())
-            .put("seconds", seconds);
-    ProcessMemory.peakBytes().ifPresent(bytes -> json.put("process_peak_bytes", bytes));
-    console.print(
-        "%d steps at %.0f tokens/s%s; done in %.1f s",
-        result.steps(),
-        result.tokensPerSecond(),
-        ProcessMemory.peakBytes().isPresent()
-            ? ", at most " + Units.bytes(ProcessMemory.peakBytes().getAsLong()) + " of memory"
-            : "",
-        seconds);
-    return json;
+    console.print("%d steps at %.0f tokens/s", result.steps(), result.tokensPerSecond());
+    json.put("loss_before", before.loss.loss())
+        .put("loss_after", after.loss.loss())
+        .put("text_before", before.text)
+        .put("text_after", after.text)
+        .put("steps", result.steps())
+        .put("tokens_per_second", result.tokensPerSecond())
+        .put("adapter", target.toString());
   }
 }
