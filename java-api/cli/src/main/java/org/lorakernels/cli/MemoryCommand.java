@@ -1,5 +1,6 @@
 package org.lorakernels.cli;
 
+import java.nio.file.Files;
 import java.nio.file.Path;
 import org.lorakernels.Device;
 import org.lorakernels.json.JsonArray;
@@ -65,9 +66,16 @@ final class MemoryCommand extends LkCommand {
   @Override
   JsonObject run(Console console) {
     MemoryPlanner planner = new MemoryPlanner(model);
+    boolean text = Files.isRegularFile(model.resolve("tokenizer.json"));
     MemorySettings settings =
         new MemorySettings(
-            modelOptions.load(), adapter.planned(), batchSize, maxLength, checkpointing, evaluates);
+            modelOptions.load(),
+            adapter.planned(),
+            batchSize,
+            maxLength,
+            checkpointing,
+            evaluates,
+            text);
     MemoryPlan plan = planner.plan(settings);
     long available =
         memoryLimit == null ? available() : Units.parseBytes("--memory-limit", memoryLimit);

@@ -84,7 +84,7 @@ final class TrainCommand extends LkCommand {
         Device device = Device.best()) {
       requireVocabulary(loaded);
       loaded.findings().forEach(finding -> console.warn(finding.toString()));
-      MemoryPlan plan = plan(loaded.longest(), device);
+      MemoryPlan plan = plan(loaded, device);
       console.print(
           "%s: %d rows of at most %d tokens; needs %s in all",
           model, loaded.training().size(), loaded.longest(), Units.bytes(plan.total()));
@@ -125,16 +125,17 @@ final class TrainCommand extends LkCommand {
     }
   }
 
-  private MemoryPlan plan(int longest, Device device) {
+  private MemoryPlan plan(DataOptions.Loaded loaded, Device device) {
     MemoryPlanner planner = new MemoryPlanner(model);
     MemorySettings settings =
         new MemorySettings(
             modelOptions.load(),
             adapter.planned(),
             optimization.batchSize,
-            longest,
+            loaded.longest(),
             optimization.checkpointing,
-            data.evalData != null);
+            data.evalData != null,
+            loaded.encoder().tokenizer().isPresent());
     long limit =
         output.memoryLimit == null
             ? device.info().availableBytes()

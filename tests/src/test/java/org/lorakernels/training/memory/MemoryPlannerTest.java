@@ -106,15 +106,17 @@ class MemoryPlannerTest {
     LoraSpec lora = LoraSpec.rank(16).alpha(32);
     for (MemorySettings settings :
         List.of(
-            new MemorySettings(stored, lora, 4, 128, false, false),
-            new MemorySettings(stored.bits(4), lora, 1, 256, false, false),
-            new MemorySettings(stored.bits(4).doubleQuantized(true), lora, 4, 128, true, false),
-            new MemorySettings(stored.bits(16), lora.targets("q_proj"), 2, 200, false, false),
+            new MemorySettings(stored, lora, 4, 128, false, false, false),
+            new MemorySettings(stored.bits(4), lora, 1, 256, false, false, false),
             new MemorySettings(
-                stored.computeDtype(DType.BF16), lora.layers(2, 4), 4, 128, false, false),
-            new MemorySettings(stored, lora.dora(true), 2, 100, true, false),
-            new MemorySettings(stored, lora, 4, 128, false, true),
-            new MemorySettings(stored, null, 4, 128, false, false))) {
+                stored.bits(4).doubleQuantized(true), lora, 4, 128, true, false, false),
+            new MemorySettings(
+                stored.bits(16), lora.targets("q_proj"), 2, 200, false, false, false),
+            new MemorySettings(
+                stored.computeDtype(DType.BF16), lora.layers(2, 4), 4, 128, false, false, false),
+            new MemorySettings(stored, lora.dora(true), 2, 100, true, false, false),
+            new MemorySettings(stored, lora, 4, 128, false, true, false),
+            new MemorySettings(stored, null, 4, 128, false, false, false))) {
       long planned = new MemoryPlanner(model).plan(settings).device();
       long actual = measured(settings);
       // The bound: what a plan is for is to tell whether a run fits.
@@ -126,7 +128,7 @@ class MemoryPlannerTest {
   void settingsThatWouldFitAreNamedAndDo() {
     MemoryPlanner planner = new MemoryPlanner(model);
     MemorySettings settings =
-        new MemorySettings(LoadOptions.asStored(), LoraSpec.rank(16), 8, 512, false, false);
+        new MemorySettings(LoadOptions.asStored(), LoraSpec.rank(16), 8, 512, false, false, false);
     long needed = planner.plan(settings).total();
     assertEquals(needed, planner.require(settings, needed).total());
     long available = needed - (20 << 20);

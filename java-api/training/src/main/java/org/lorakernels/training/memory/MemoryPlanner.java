@@ -30,7 +30,10 @@ public final class MemoryPlanner {
   private static final long OPERATION = 2L << 20;
 
   /** The Java machine with classes, compiled code and a small heap. Measured: bench/RESULTS.md. */
-  private static final long RUNTIME = 110L << 20;
+  private static final long RUNTIME = 88L << 20;
+
+  /** A tokenizer, its library, and what is left of its work. Measured as well. */
+  private static final long TOKENIZER = 25L << 20;
 
   private final ModelConfig model;
   private final Map<String, long[]> shapes;
@@ -81,7 +84,12 @@ public final class MemoryPlanner {
       activations += doraScratch(settings.lora()) * settings.tokens() * compute.bytes();
     }
     return new MemoryPlan(
-        weights, trainable, trained * MOMENTS, activations, workspace(settings.tokens()), RUNTIME);
+        weights,
+        trainable,
+        trained * MOMENTS,
+        activations,
+        workspace(settings.tokens()),
+        RUNTIME + (settings.text() ? TOKENIZER : 0));
   }
 
   /** Elements a token of what DoRA computes in, which all its layers share. */

@@ -13,6 +13,7 @@ import org.lorakernels.training.model.LoraSpec;
  * @param maxLength tokens of the longest sequence
  * @param checkpointing whether activations inside layers are computed again in backward
  * @param evaluates whether there are evaluations during training
+ * @param text whether a tokenizer makes the data; false: they are token ids
  */
 public record MemorySettings(
     LoadOptions load,
@@ -20,7 +21,8 @@ public record MemorySettings(
     int batchSize,
     int maxLength,
     boolean checkpointing,
-    boolean evaluates) {
+    boolean evaluates,
+    boolean text) {
 
   /**
    * Checks.
@@ -43,18 +45,18 @@ public record MemorySettings(
   }
 
   MemorySettings withLoad(LoadOptions value) {
-    return new MemorySettings(value, lora, batchSize, maxLength, checkpointing, evaluates);
+    return new MemorySettings(value, lora, batchSize, maxLength, checkpointing, evaluates, text);
   }
 
   MemorySettings withBatchSize(int value) {
-    return new MemorySettings(load, lora, value, maxLength, checkpointing, evaluates);
+    return new MemorySettings(load, lora, value, maxLength, checkpointing, evaluates, text);
   }
 
   MemorySettings withMaxLength(int value) {
-    return new MemorySettings(load, lora, batchSize, value, checkpointing, evaluates);
+    return new MemorySettings(load, lora, batchSize, value, checkpointing, evaluates, text);
   }
 
   MemorySettings withCheckpointing() {
-    return new MemorySettings(load, lora, batchSize, maxLength, true, evaluates);
+    return new MemorySettings(load, lora, batchSize, maxLength, true, evaluates, text);
   }
 }
