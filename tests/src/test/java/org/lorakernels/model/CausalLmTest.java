@@ -350,6 +350,7 @@ class CausalLmTest {
           JsonReader.parseObject(Files.readAllBytes(target.resolve("adapter_config.json")));
       assertEquals("[\"down_proj\", \"q_proj\"]", config.get("target_modules").toString());
       assertEquals("[1]", config.get("layers_to_transform").toString());
+      assertEquals(model.directory().toString(), config.string("base_model_name_or_path"));
       model.removeAdapters();
       assertNotEquals(loss, model.loss(Sequences.one(1, 9, 256)));
       model.loadAdapter(target);

@@ -161,8 +161,13 @@ final class AdapterSet implements AutoCloseable {
     }
   }
 
-  /** Writes PEFT's files. */
-  void save(Path directory, List<Linear> linears) {
+  /**
+   * Writes PEFT's files.
+   *
+   * @param baseModel the name or path of the base, for new adapters; loaded ones keep what they
+   *     have
+   */
+  void save(Path directory, List<Linear> linears, String baseModel) {
     Map<String, LoraAdapter> adapters = new LinkedHashMap<>();
     Map<String, Tensor> magnitudes = new LinkedHashMap<>();
     modules.forEach(
@@ -172,7 +177,7 @@ final class AdapterSet implements AutoCloseable {
             magnitudes.put(module, attached.dora.magnitude());
           }
         });
-    PeftConfig described = config != null ? config : describe(linears);
+    PeftConfig described = config != null ? config : describe(linears).withBaseModel(baseModel);
     PeftAdapter.save(directory, described, adapters, magnitudes);
   }
 

@@ -147,7 +147,8 @@ public final class CausalLm implements AutoCloseable {
 
   /**
    * Saves the adapters as PEFT does: its file names, keys and element types; each file appears
-   * whole or not at all.
+   * whole or not at all. New adapters name {@link #directory()} as their base, loaded ones keep
+   * theirs.
    *
    * @param target directory, made where it does not exist
    * @throws InvalidArgumentException if there are none
@@ -155,7 +156,7 @@ public final class CausalLm implements AutoCloseable {
    */
   public void saveAdapter(Path target) {
     requireOpen("saveAdapter");
-    trainables.saveAdapters(target);
+    trainables.saveAdapters(target, directory.toString());
   }
 
   /**

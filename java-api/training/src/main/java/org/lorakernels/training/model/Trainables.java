@@ -59,11 +59,11 @@ final class Trainables implements AutoCloseable {
     }
   }
 
-  void saveAdapters(Path target) {
+  void saveAdapters(Path target, String baseModel) {
     if (adapters == null) {
       throw new InvalidArgumentException("saveAdapter: there is no adapter; attach one first");
     }
-    adapters.save(target, stack.linears());
+    adapters.save(target, stack.linears(), baseModel);
   }
 
   void training(boolean on) {
