@@ -68,6 +68,40 @@ class CommandLineTest {
     }
   }
 
+  /** The second of them would otherwise undo what stands between. */
+  @Test
+  void anOptionGivenTwiceIsRefused() {
+    String[] arguments = {
+      "train",
+      "--model",
+      "m",
+      "--data",
+      "d",
+      "--out",
+      "o",
+      "--max-steps",
+      "2",
+      "--seed",
+      "3",
+      "--max-steps",
+      "4"
+    };
+    Run run = lk(arguments);
+    assertEquals(2, run.code, run.err);
+    assertTrue(run.err.contains("'--max-steps' is given more than once"), run.err);
+    Run outside = lk("info", "--json", "--json");
+    assertEquals(2, outside.code, outside.err);
+  }
+
+  @Test
+  void helpBeginsWithOneUsage() {
+    for (String command : new String[] {"train", "memory", "data", "eval", "generate"}) {
+      Run run = lk(command, "--help");
+      assertEquals(0, run.code, run.err);
+      assertTrue(run.out.startsWith("Usage: lk " + command), run.out);
+    }
+  }
+
   @Test
   void failuresAreOneAndOneLine(@TempDir Path directory) {
     Run missing = lk("quickstart", "--model", directory.resolve("none").toString());

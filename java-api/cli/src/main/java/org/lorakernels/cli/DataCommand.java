@@ -29,9 +29,9 @@ import picocli.CommandLine.Option;
     name = "data",
     sortOptions = false,
     description = {
-      "Show what a model would be trained on: counts, what does not fit, and a batch as text, in",
-      "which everything that is not trained on is dimmed (in [[brackets]] where output is no",
-      "terminal)."
+      "Show what a model would be trained on.",
+      "Counts, what does not fit, and a batch as text, in which everything that is not trained on is",
+      "dimmed (in [[brackets]] where output is no terminal)."
     })
 final class DataCommand extends LkCommand {
   @Option(

@@ -11,8 +11,8 @@ import picocli.CommandLine.Option;
 @Command(
     name = "init",
     description = {
-      "Write a checkpoint with random weights, as transformers starts a model: to train one from",
-      "the beginning (lk train --full), or to measure a size."
+      "Write a checkpoint with random weights, as transformers starts a model.",
+      "To train one from the beginning (lk train --full), or to measure a size."
     })
 final class InitCommand extends LkCommand {
   @Option(

@@ -1,13 +1,18 @@
 package org.lorakernels.cli;
 
 import java.io.UncheckedIOException;
+import java.util.List;
 import java.util.concurrent.Callable;
 import org.lorakernels.LoraKernelsException;
 import org.lorakernels.json.JsonObject;
 import org.lorakernels.json.JsonStyle;
+import picocli.CommandLine.Model.ArgGroupSpec;
 import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Model.OptionSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.ParseResult;
+import picocli.CommandLine.ParseResult.GroupMatch;
 import picocli.CommandLine.Spec;
 
 /** What all commands share: output for people or machines, and failures in one line. */
@@ -42,6 +47,7 @@ abstract class LkCommand implements Callable<Integer> {
 
   @Override
   public final Integer call() {
+    refuseRepeatedOptions();
     Console console = new Console(spec.commandLine().getOut(), spec.commandLine().getErr(), json);
     try {
       JsonObject result = run(console);
@@ -56,6 +62,25 @@ abstract class LkCommand implements Callable<Integer> {
         failure.printStackTrace(spec.commandLine().getErr());
       }
       return Lk.FAILED;
+    }
+  }
+
+  /**
+   * Of options in a group, picocli takes one given twice for the beginning of a second group, and
+   * would forget those before it.
+   */
+  private void refuseRepeatedOptions() {
+    ParseResult parsed = spec.commandLine().getParseResult();
+    for (ArgGroupSpec group : spec.argGroups()) {
+      List<GroupMatch> matches =
+          parsed.findMatches(group).stream().flatMap(found -> found.matches().stream()).toList();
+      for (OptionSpec option : group.options()) {
+        long given =
+            matches.stream().filter(match -> !match.matchedValues(option).isEmpty()).count();
+        if (given > 1) {
+          throw badUsage("option '" + option.longestName() + "' is given more than once");
+        }
+      }
     }
   }
 }

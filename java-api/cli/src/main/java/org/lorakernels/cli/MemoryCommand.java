@@ -18,10 +18,11 @@ import picocli.CommandLine.Option;
     name = "memory",
     sortOptions = false,
     usageHelpWidth = 100,
-    customSynopsis = "Usage: lk memory --model DIR [OPTION]...",
+    customSynopsis = "lk memory --model DIR [OPTION]...",
     description = {
-      "State what lk train with the same options will need, from the headers of the checkpoint",
-      "alone: nothing is loaded. Where it is more than there is, say which settings would fit."
+      "State what lk train with the same options will need.",
+      "It reads the headers of the checkpoint alone: nothing is loaded. Where it is more than there",
+      "is, say which settings would fit."
     })
 final class MemoryCommand extends LkCommand {
   @Option(

@@ -38,9 +38,10 @@ import picocli.CommandLine.Option;
 @Command(
     name = "quickstart",
     description = {
-      "QLoRA from end to end in a minute: quantise a checkpoint's projections to NF4, fit a LoRA to",
-      "what that lost, compare the fused with the unfused path; then fine-tune adapters, show loss and",
-      "text before and after, save in PEFT's format, reload, verify.",
+      "QLoRA from end to end in a minute.",
+      "Quantise a checkpoint's projections to NF4, fit a LoRA to what that lost, compare the fused",
+      "with the unfused path; then fine-tune adapters, show loss and text before and after, save in",
+      "PEFT's format, reload, verify.",
       "By default a small model of this repository, which knows Shakespeare, learns nursery rhymes."
     })
 final class QuickstartCommand extends LkCommand {
