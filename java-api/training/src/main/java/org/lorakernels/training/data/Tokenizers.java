@@ -17,6 +17,10 @@ public final class Tokenizers {
    * @throws CheckpointException if there is no {@code tokenizer.json}, or a file is malformed
    */
   public static Tokenizer load(Path modelDirectory) {
+    if (!Files.isDirectory(modelDirectory)) {
+      throw new CheckpointException(
+          modelDirectory, "tokenizer: expected a checkpoint's directory, but there is none");
+    }
     Path file = modelDirectory.resolve(TokenizerFiles.TOKENIZER);
     if (!Files.isRegularFile(file)) {
       throw new CheckpointException(
