@@ -6,23 +6,25 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Random;
 import java.util.TreeMap;
+import java.util.function.IntFunction;
 import org.lorakernels.Device;
 import org.lorakernels.Parameter;
 import org.lorakernels.Tensor;
+import org.lorakernels.golden.GoldenFile;
 import org.lorakernels.training.data.Batch;
 import org.lorakernels.training.model.CausalLm;
 import org.lorakernels.training.model.LoadOptions;
 
 /**
- * The gradients of a whole model beside central differences of its loss, coordinate by coordinate:
- * their cosine and the ratio of their norms for every LoRA tensor, by the number of predicted
- * tokens. Gradients that get lost between tokens show at the greater lengths.
+ * The gradients of a whole model beside central differences of its loss, and beside PEFT's,
+ * coordinate by coordinate: their cosine and the ratio of their norms for every LoRA tensor, by the
+ * number of predicted tokens. Gradients that get lost between tokens show at the greater lengths.
  *
  * <p>The loss is in F32: with some 5e-7 of rounding in a token's loss and a step of 1e-2, the
  * difference quotient of a tensor has a relative error below 1e-3, and its cosine to the true
  * gradient is off by less than 1e-6.
  *
- * <p>{@link #main} prints the table of the README.
+ * <p>{@link #main} prints the tables of docs/gradients.md.
  */
 final class GradientTable {
   static final int[] LENGTHS = {1, 8, 64, 256};
@@ -33,7 +35,7 @@ final class GradientTable {
    *
    * @param tensor for example {@code q_proj.lora_A}: of all layers together
    * @param gradientNorm of what backward computed
-   * @param differenceNorm of the difference quotients
+   * @param differenceNorm of what it is compared with
    */
   record Row(String tensor, double cosine, double gradientNorm, double differenceNorm) {
     double ratio() {
@@ -97,6 +99,32 @@ final class GradientTable {
           .limit(Math.min(perTensor, gradient.length))
           .forEach(i -> products.add(gradient[i], difference(model, batch, parameter.value(), i)));
     }
+    return rows(kinds);
+  }
+
+  /**
+   * Compares every coordinate with PEFT's gradients on the same weights, dequantised.
+   *
+   * @param length predicted tokens of one sequence; one of {@link #LENGTHS}
+   */
+  static List<Row> ofPeft(CausalLm model, int length) {
+    GoldenFile file = GoldenFile.open("extra/lengths/gradients.safetensors");
+    int[] ids = GoldenModel.ints(file.get(length + ".input_ids"));
+    GoldenModel.zeroGradients(model);
+    model.lossAndGradients(GoldenModel.batch(ids, ids, 1), 1);
+    Map<String, Products> kinds = new TreeMap<>();
+    for (Parameter parameter : model.parameters().values()) {
+      Products products = kinds.computeIfAbsent(kind(parameter), key -> new Products());
+      float[] gradient = parameter.gradient().toFloatArray();
+      double[] expected = file.get(length + ".grad." + parameter.name()).doubles();
+      for (int i = 0; i < expected.length; i++) {
+        products.add(gradient[i], expected[i]);
+      }
+    }
+    return rows(kinds);
+  }
+
+  private static List<Row> rows(Map<String, Products> kinds) {
     List<Row> rows = new ArrayList<>();
     kinds.forEach((kind, products) -> rows.add(products.row(kind)));
     return rows;
@@ -124,21 +152,27 @@ final class GradientTable {
     return (above - below) / ((kept + STEP) - (kept - STEP));
   }
 
-  /** Prints the table, of all coordinates: cosine and norm ratio by number of predicted tokens. */
+  /** Prints the tables, of all coordinates: cosine and norm ratio by number of predicted tokens. */
   public static void main(String[] arguments) {
-    Map<String, StringBuilder> lines = new TreeMap<>();
-    StringBuilder head = new StringBuilder("| Tensor |");
     try (Device device = Device.cpu();
         CausalLm model = model(device)) {
-      for (int length : LENGTHS) {
-        head.append(' ').append(length).append(" |");
-        for (Row row : of(model, length, Integer.MAX_VALUE)) {
-          lines.computeIfAbsent(row.tensor, StringBuilder::new).append(" | ").append(row.cell());
-        }
+      print("finite differences", length -> of(model, length, Integer.MAX_VALUE));
+      print("PEFT", length -> ofPeft(model, length));
+    }
+  }
+
+  private static void print(String against, IntFunction<List<Row>> rows) {
+    Map<String, StringBuilder> lines = new TreeMap<>();
+    StringBuilder head = new StringBuilder("| Against " + against + " |");
+    for (int length : LENGTHS) {
+      head.append(' ').append(length).append(" |");
+      for (Row row : rows.apply(length)) {
+        lines.computeIfAbsent(row.tensor, StringBuilder::new).append(" | ").append(row.cell());
       }
     }
     System.out.println(head + "\n|---|---|---|---|---|");
     lines.values().forEach(line -> System.out.println("| " + line + " |"));
+    System.out.println();
   }
 
   /** Four bits, double-quantised, with an adapter whose B is not zero. */
