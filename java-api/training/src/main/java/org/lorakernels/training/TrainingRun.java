@@ -177,14 +177,16 @@ final class TrainingRun {
         String.format(
             Locale.ROOT,
             "training stopped at step %d: the loss is %s and the gradients of %d of %d tensors are"
-                + " not finite (first: %s)%s; lower the learning rate, lengthen the warm-up, or"
-                + " compute in F32",
+                + " not finite (first: %s)%s; %s, or compute in F32",
             step,
             loss,
             broken,
             parameters.size(),
             tensor,
-            kept));
+            kept,
+            step == 1
+                ? "nothing was updated yet: look for values in the checkpoint that are not finite"
+                : "lower the learning rate, lengthen the warm-up"));
   }
 
   private TrainingResult finish(long step) {

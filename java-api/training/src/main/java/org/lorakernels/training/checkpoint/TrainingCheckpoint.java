@@ -3,6 +3,7 @@ package org.lorakernels.training.checkpoint;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
@@ -140,12 +141,17 @@ public final class TrainingCheckpoint {
       throw differs(file, name, "is trained in this run, but not there");
     }
     TensorSpec expected = TensorSpec.of(name, target);
-    if (!tensors.info(name).spec().equals(expected)) {
-      throw differs(file, name, "is " + tensors.info(name).spec() + ", but here " + expected);
+    TensorSpec found = tensors.info(name).spec();
+    if (!found.equals(expected)) {
+      throw differs(file, name, "is " + kind(found) + ", but here " + kind(expected));
     }
     try (Tensor source = tensors.tensor(device, name)) {
       target.copyFrom(source);
     }
+  }
+
+  private static String kind(TensorSpec spec) {
+    return spec.dtype() + " " + Arrays.toString(spec.shape());
   }
 
   private CheckpointException differs(String file, String name, String how) {
