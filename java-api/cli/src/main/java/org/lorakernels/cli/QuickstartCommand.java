@@ -5,6 +5,7 @@ import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Locale;
+import java.util.OptionalLong;
 import org.lorakernels.Device;
 import org.lorakernels.DeviceInfo;
 import org.lorakernels.InvalidArgumentException;
@@ -135,13 +136,12 @@ final class QuickstartCommand extends LkCommand {
         console.print("no tokenizer in %s: fine-tuning is skipped", base);
       }
       double seconds = (System.nanoTime() - start) / 1e9;
-      ProcessMemory.peakBytes().ifPresent(bytes -> json.put("process_peak_bytes", bytes));
+      OptionalLong peak = ProcessMemory.peakBytes();
+      peak.ifPresent(bytes -> json.put("process_peak_bytes", bytes));
       console.print(
           "done in %.1f s%s",
           seconds,
-          ProcessMemory.peakBytes().isPresent()
-              ? ", at most " + Units.bytes(ProcessMemory.peakBytes().getAsLong()) + " of memory"
-              : "");
+          peak.isPresent() ? ", at most " + Units.bytes(peak.getAsLong()) + " of memory" : "");
       return json.put("seconds", seconds);
     }
   }
@@ -197,10 +197,10 @@ final class QuickstartCommand extends LkCommand {
         Trainer trainer =
             Trainer.of(lm, config).data(train).evaluationData(heldOut).listener(metrics);
         trainer.listener(progress);
-        Look before = look(trainer, lm, tokenizer);
-        TrainingResult result = trainer.train();
+        Look before = look(trainer.evaluate(), lm, tokenizer);
+        TrainingResult result = trainer.train(); // evaluates after its last step
         progress.close();
-        Look after = look(trainer, lm, tokenizer);
+        Look after = look(result.evaluation(), lm, tokenizer);
         show(console, before, after);
         verify(device, base, target, heldOut, after.loss());
         report(console, target, before, after, result, json);
@@ -241,11 +241,11 @@ final class QuickstartCommand extends LkCommand {
         "quickstart continues a text, but the data are token ids; use lk train");
   }
 
-  private Look look(Trainer trainer, CausalLm lm, Tokenizer tokenizer) {
+  private Look look(EvaluationMetrics loss, CausalLm lm, Tokenizer tokenizer) {
     GenerationConfig sampled =
         GenerationConfig.of(Sampling.temperature(0.5, seed)).maxNewTokens(160);
     String text = TextGenerator.of(lm, tokenizer).generate(prompt, sampled, piece -> {}).text();
-    return new Look(trainer.evaluate(), prompt + text);
+    return new Look(loss, prompt + text);
   }
 
   private static void show(Console console, Look before, Look after) {
