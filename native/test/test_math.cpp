@@ -20,10 +20,7 @@ namespace {
 }  // namespace
 }  // namespace lk::cpu::scalar
 
-#pragma GCC push_options
-#pragma GCC target("avx2,fma,f16c")
-
-#include "cpu/simd/avx2.h"
+#include "cpu/simd/begin_avx2.inl"
 
 namespace lk::cpu::avx2 {
 namespace {
@@ -34,10 +31,7 @@ namespace {
 
 #pragma GCC pop_options
 
-#pragma GCC push_options
-#pragma GCC target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi")
-
-#include "cpu/simd/avx512.h"
+#include "cpu/simd/begin_avx512.inl"
 
 namespace lk::cpu::avx512 {
 namespace {

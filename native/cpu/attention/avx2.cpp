@@ -3,10 +3,7 @@
 
 #include "cpu/simd/target.h"
 
-#pragma GCC push_options
-#pragma GCC target("avx2,fma,f16c")
-
-#include "cpu/simd/avx2.h"
+#include "cpu/simd/begin_avx2.inl"
 
 namespace lk::cpu::avx2 {
 namespace {

@@ -6,10 +6,7 @@
 // Raised falsely by g++ 12 inside its own intrinsics (GCC bug 105593).
 #pragma GCC diagnostic ignored "-Wuninitialized"
 
-#pragma GCC push_options
-#pragma GCC target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi")
-
-#include "cpu/simd/avx512.h"
+#include "cpu/simd/begin_avx512.inl"
 
 namespace lk::cpu::avx512 {
 namespace {

@@ -3,9 +3,7 @@
 // then the target region, with the vectors and the bodies, all of it in the namespace of the instruction set:
 //
 //   #include "cpu/simd/target.h"          // standard headers, immintrin.h, common/
-//   #pragma GCC push_options
-//   #pragma GCC target("avx2,fma,f16c")
-//   #include "cpu/simd/avx2.h"
+//   #include "cpu/simd/begin_avx2.inl"    // the region begins, with Simd
 //   namespace lk::cpu::avx2 {
 //   #include "cpu/adamw/body.inl"         // uses Simd
 //   }
@@ -36,8 +34,3 @@
 #include "common/philox.h"
 #include "cpu/backend.h"
 #include "cpu/thread_pool.h"
-
-// Target strings, one place each.
-#define LK_TARGET_AVX2 "avx2,fma,f16c"
-#define LK_TARGET_AVX512 "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi"
-#define LK_TARGET_AVX512BF16 "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512bf16"
