@@ -3,11 +3,9 @@ package org.lorakernels.cli;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.lorakernels.cli.CommandRun.lk;
 
 import java.io.IOException;
-import java.io.PrintWriter;
-import java.io.StringWriter;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
@@ -19,7 +17,6 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.lorakernels.Tensor;
 import org.lorakernels.json.JsonObject;
-import org.lorakernels.json.JsonReader;
 import org.lorakernels.oracle.Matrix;
 import org.lorakernels.oracle.Precision;
 import org.lorakernels.oracle.Scope;
@@ -30,26 +27,11 @@ class CommandLineTest {
   private static final Path MODEL =
       Path.of(System.getProperty("lk.home"), "tests/src/test/resources/golden/models/llama");
 
-  /** What a run gave. */
-  private record Run(int code, String out, String err) {
-    JsonObject json() {
-      return JsonReader.parseObject(out.getBytes(StandardCharsets.UTF_8));
-    }
-  }
-
-  private static Run lk(String... arguments) {
-    StringWriter out = new StringWriter();
-    StringWriter err = new StringWriter();
-    int code =
-        Lk.commandLine(new PrintWriter(out, true), new PrintWriter(err, true)).execute(arguments);
-    return new Run(code, out.toString(), err.toString());
-  }
-
   @Test
   void infoSaysWhatThereIs() {
-    Run text = lk("info");
-    assertEquals(0, text.code, text.err);
-    assertTrue(text.out.contains("CPU   available"), text.out);
+    CommandRun text = lk("info");
+    assertEquals(0, text.code(), text.err());
+    assertTrue(text.out().contains("CPU   available"), text.out());
     JsonObject json = lk("info", "--json").json();
     assertEquals(2, json.array("backends").size());
     assertTrue(json.object("device").integer("threads") >= 1);
@@ -61,10 +43,10 @@ class CommandLineTest {
         new String[][] {
           {"nonsense"}, {"quantize"}, {"quickstart", "--rank", "x"}, {"info", "--what"}
         }) {
-      Run run = lk(arguments);
-      assertEquals(2, run.code, run.err);
-      assertEquals(1, run.err.lines().count(), run.err);
-      assertTrue(run.err.contains("--help"), run.err);
+      CommandRun run = lk(arguments);
+      assertEquals(2, run.code(), run.err());
+      assertEquals(1, run.err().lines().count(), run.err());
+      assertTrue(run.err().contains("--help"), run.err());
     }
   }
 
@@ -86,42 +68,42 @@ class CommandLineTest {
       "--max-steps",
       "4"
     };
-    Run run = lk(arguments);
-    assertEquals(2, run.code, run.err);
-    assertTrue(run.err.contains("'--max-steps' is given more than once"), run.err);
-    Run outside = lk("info", "--json", "--json");
-    assertEquals(2, outside.code, outside.err);
+    CommandRun run = lk(arguments);
+    assertEquals(2, run.code(), run.err());
+    assertTrue(run.err().contains("'--max-steps' is given more than once"), run.err());
+    CommandRun outside = lk("info", "--json", "--json");
+    assertEquals(2, outside.code(), outside.err());
   }
 
   @Test
   void helpBeginsWithOneUsage() {
     for (String command : new String[] {"train", "memory", "data", "eval", "generate"}) {
-      Run run = lk(command, "--help");
-      assertEquals(0, run.code, run.err);
-      assertTrue(run.out.startsWith("Usage: lk " + command), run.out);
+      CommandRun run = lk(command, "--help");
+      assertEquals(0, run.code(), run.err());
+      assertTrue(run.out().startsWith("Usage: lk " + command), run.out());
     }
   }
 
   @Test
   void failuresAreOneAndOneLine(@TempDir Path directory) {
-    Run missing = lk("quickstart", "--model", directory.resolve("none").toString());
-    assertEquals(1, missing.code);
-    assertEquals(1, missing.err.lines().count(), missing.err);
-    assertTrue(missing.err.startsWith("lk quickstart: "), missing.err);
-    assertTrue(missing.err.contains("none"), missing.err);
-    Run rank = lk("quickstart", "--model", MODEL.toString(), "--rank", "999");
-    assertEquals(1, rank.code);
-    assertTrue(rank.err.contains("1 ... 256"), rank.err);
-    Run shape = lk("bench", "--shapes", "12by3");
-    assertEquals(1, shape.code);
-    assertTrue(shape.err.contains("ROWSxCOLUMNS"), shape.err);
+    CommandRun missing = lk("quickstart", "--model", directory.resolve("none").toString());
+    assertEquals(1, missing.code());
+    assertEquals(1, missing.err().lines().count(), missing.err());
+    assertTrue(missing.err().startsWith("lk quickstart: "), missing.err());
+    assertTrue(missing.err().contains("none"), missing.err());
+    CommandRun rank = lk("quickstart", "--model", MODEL.toString(), "--rank", "999");
+    assertEquals(1, rank.code());
+    assertTrue(rank.err().contains("1 ... 256"), rank.err());
+    CommandRun shape = lk("bench", "--shapes", "12by3");
+    assertEquals(1, shape.code());
+    assertTrue(shape.err().contains("ROWSxCOLUMNS"), shape.err());
   }
 
   @Test
   void quickstartFitsThenLearnsAndVerifies(@TempDir Path directory) {
     Path out = directory.resolve("adapter");
-    Run run = lk("quickstart", "--out", out.toString(), "--steps", "40", "--json");
-    assertEquals(0, run.code, run.err);
+    CommandRun run = lk("quickstart", "--out", out.toString(), "--steps", "40", "--json");
+    assertEquals(0, run.code(), run.err());
     checkFit(run.json(), 7, out.resolve("quantization"));
     checkLearning(run.json(), out);
   }
@@ -133,7 +115,7 @@ class CommandLineTest {
     Assumptions.assumeTrue(
         Files.isDirectory(model), "SKIPPED: the stories260K checkpoint is not here");
     Path out = directory.resolve("adapter");
-    Run run =
+    CommandRun run =
         lk(
             "quickstart",
             "--model",
@@ -143,7 +125,7 @@ class CommandLineTest {
             "--steps",
             "40",
             "--json");
-    assertEquals(0, run.code, run.err);
+    assertEquals(0, run.code(), run.err());
     checkFit(run.json(), 7, out.resolve("quantization"));
     checkLearning(run.json(), out);
   }
@@ -151,10 +133,11 @@ class CommandLineTest {
   @Test
   void quickstartWithoutATokenizerFitsAlone(@TempDir Path directory) {
     Path out = directory.resolve("adapter");
-    Run run = lk("quickstart", "--model", MODEL.toString(), "--out", out.toString(), "--json");
-    assertEquals(0, run.code, run.err);
+    CommandRun run =
+        lk("quickstart", "--model", MODEL.toString(), "--out", out.toString(), "--json");
+    assertEquals(0, run.code(), run.err());
     checkFit(run.json(), 6, out);
-    assertFalse(run.json().has("loss_after"), run.out);
+    assertFalse(run.json().has("loss_after"), run.out());
   }
 
   /** Rows of 172 and an odd number of elements, as some checkpoints have. */
@@ -174,8 +157,9 @@ class CommandLineTest {
           model.resolve("model.safetensors"), SafetensorsWriter.PYTORCH, tensors);
     }
     Path out = directory.resolve("adapter");
-    Run run = lk("quickstart", "--model", model.toString(), "--out", out.toString(), "--json");
-    assertEquals(0, run.code, run.err);
+    CommandRun run =
+        lk("quickstart", "--model", model.toString(), "--out", out.toString(), "--json");
+    assertEquals(0, run.code(), run.err());
     checkFit(run.json(), 2, out);
   }
 
@@ -215,20 +199,20 @@ class CommandLineTest {
     String[] arguments = {
       "quantize", "--model", MODEL.toString(), "--out", out.toString(), "--double-quant", "--json"
     };
-    Run run = lk(arguments);
-    assertEquals(0, run.code, run.err);
+    CommandRun run = lk(arguments);
+    assertEquals(0, run.code(), run.err());
     assertEquals(14, run.json().integer("quantized"));
     assertTrue(run.json().integer("result_bytes") < run.json().integer("source_bytes"));
     assertTrue(Files.isRegularFile(out.resolve("config.json")));
-    Run again = lk(arguments);
-    assertEquals(1, again.code);
-    assertFalse(again.err.isBlank());
+    CommandRun again = lk(arguments);
+    assertEquals(1, again.code());
+    assertFalse(again.err().isBlank());
   }
 
   @Test
   void benchComparesAndChecks() {
-    Run run = lk("bench", "--shapes", "256x128", "--rows", "3", "--rounds", "1", "--json");
-    assertEquals(0, run.code, run.err);
+    CommandRun run = lk("bench", "--shapes", "256x128", "--rows", "3", "--rounds", "1", "--json");
+    assertEquals(0, run.code(), run.err());
     assertEquals(2, run.json().array("results").size());
   }
 }

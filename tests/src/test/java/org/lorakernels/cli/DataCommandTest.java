@@ -2,11 +2,9 @@ package org.lorakernels.cli;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.lorakernels.cli.CommandRun.lk;
 
 import java.io.IOException;
-import java.io.PrintWriter;
-import java.io.StringWriter;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -15,24 +13,13 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.lorakernels.json.JsonArray;
 import org.lorakernels.json.JsonObject;
-import org.lorakernels.json.JsonReader;
 import org.lorakernels.training.data.TestTokenizers;
 
 class DataCommandTest {
   @TempDir Path directory;
   private Path chat;
 
-  private record Run(int code, String out, String err) {}
-
-  private static Run lk(String... arguments) {
-    StringWriter out = new StringWriter();
-    StringWriter err = new StringWriter();
-    int code =
-        Lk.commandLine(new PrintWriter(out, true), new PrintWriter(err, true)).execute(arguments);
-    return new Run(code, out.toString(), err.toString());
-  }
-
-  private Run data(String... more) {
+  private CommandRun data(String... more) {
     String[] arguments = new String[more.length + 5];
     List<String> first =
         List.of("data", "--model", directory.toString(), "--data", chat.toString());
@@ -60,20 +47,21 @@ class DataCommandTest {
 
   @Test
   void showsWhatIsMaskedInBrackets() {
-    Run run = data();
-    assertEquals(0, run.code, run.err);
+    CommandRun run = data();
+    assertEquals(0, run.code(), run.err());
     assertTrue(
-        run.out.contains(
-            "[[<|bos|><|im_start|>user\na<|im_end|><|im_start|>assistant\n]]hello<|im_end|>"),
-        run.out);
-    assertTrue(run.out.contains("2 examples, 2 used, in 2 rows"), run.out);
-    assertTrue(run.out.contains("warning: example 2: messages[1]"), run.out);
+        run.out()
+            .contains(
+                "[[<|bos|><|im_start|>user\na<|im_end|><|im_start|>assistant\n]]hello<|im_end|>"),
+        run.out());
+    assertTrue(run.out().contains("2 examples, 2 used, in 2 rows"), run.out());
+    assertTrue(run.out().contains("warning: example 2: messages[1]"), run.out());
   }
 
   @Test
   void documentForMachines() {
-    Run run = data("--json", "--batch-size", "1", "--first", "1");
-    JsonObject json = JsonReader.parseObject(run.out.getBytes(StandardCharsets.UTF_8));
+    CommandRun run = data("--json", "--batch-size", "1", "--first", "1");
+    JsonObject json = run.json();
     assertEquals(2, json.object("statistics").integer("examples"));
     assertEquals(4, json.object("statistics").integer("labelled_tokens"));
     JsonObject finding = (JsonObject) json.array("findings").get(0);
@@ -88,25 +76,25 @@ class DataCommandTest {
 
   @Test
   void packedTruncatedAndShuffled() {
-    Run packed = data("--packing", "--json");
-    JsonObject json = JsonReader.parseObject(packed.out.getBytes(StandardCharsets.UTF_8));
+    CommandRun packed = data("--packing", "--json");
+    JsonObject json = packed.json();
     assertEquals(1, json.object("statistics").integer("rows"));
     assertEquals(3, json.object("batch").array("offsets").size());
     // the first example has 22 tokens, the second 30, of which the last two are trained on
-    Run cut = data("--max-length", "23", "--seed", "7");
-    assertTrue(cut.out.contains("truncated: 1 examples"), cut.out);
-    assertTrue(cut.out.contains("left out: 1 examples"), cut.out);
+    CommandRun cut = data("--max-length", "23", "--seed", "7");
+    assertTrue(cut.out().contains("truncated: 1 examples"), cut.out());
+    assertTrue(cut.out().contains("left out: 1 examples"), cut.out());
   }
 
   @Test
   void failuresAreOneLine() throws IOException {
-    Run outside = data("--first", "9");
-    assertEquals(1, outside.code);
-    assertTrue(outside.err.contains("--first must be from 0 to 1"), outside.err);
+    CommandRun outside = data("--first", "9");
+    assertEquals(1, outside.code());
+    assertTrue(outside.err().contains("--first must be from 0 to 1"), outside.err());
     Files.writeString(chat, "{\"messages\":[]}\n");
-    Run run = data();
-    assertEquals(1, run.code);
-    assertEquals(1, run.err.lines().count(), run.err);
-    assertTrue(run.err.startsWith("lk data: ") && run.err.contains("line 1"), run.err);
+    CommandRun run = data();
+    assertEquals(1, run.code());
+    assertEquals(1, run.err().lines().count(), run.err());
+    assertTrue(run.err().startsWith("lk data: ") && run.err().contains("line 1"), run.err());
   }
 }

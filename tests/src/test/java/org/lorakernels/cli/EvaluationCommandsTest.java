@@ -4,11 +4,9 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.lorakernels.cli.CommandRun.lk;
 
 import java.io.IOException;
-import java.io.PrintWriter;
-import java.io.StringWriter;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -22,7 +20,6 @@ import org.lorakernels.DType;
 import org.lorakernels.Device;
 import org.lorakernels.golden.GoldenFile;
 import org.lorakernels.json.JsonObject;
-import org.lorakernels.json.JsonReader;
 import org.lorakernels.training.data.Batch;
 import org.lorakernels.training.model.CausalLm;
 import org.lorakernels.training.model.LoadOptions;
@@ -40,27 +37,10 @@ class EvaluationCommandsTest {
 
   @TempDir private Path directory;
 
-  /** What a run gave. */
-  private record Run(int code, String out, String err) {
-    /** The last line of standard output. */
-    JsonObject json() {
-      String[] lines = out.strip().split("\n");
-      return JsonReader.parseObject(lines[lines.length - 1].getBytes(StandardCharsets.UTF_8));
-    }
-  }
-
-  private static Run lk(String... arguments) {
-    StringWriter out = new StringWriter();
-    StringWriter err = new StringWriter();
-    int code =
-        Lk.commandLine(new PrintWriter(out, true), new PrintWriter(err, true)).execute(arguments);
-    return new Run(code, out.toString(), err.toString());
-  }
-
-  private static Run eval(Path model, Path data, String... more) {
+  private static CommandRun eval(Path model, Path data, String... more) {
     String[] always = {"eval", "--model", model.toString(), "--data", data.toString(), "--json"};
-    Run run = lk(concat(always, more));
-    assertEquals(0, run.code, run.err);
+    CommandRun run = lk(concat(always, more));
+    assertEquals(0, run.code(), run.err());
     return run;
   }
 
@@ -106,22 +86,22 @@ class EvaluationCommandsTest {
             {"input_ids": [1, 17, 42, 99, 200], "labels": [1, 17, -100, 99, 200]}
             {"input_ids": [7, 8, 9], "labels": [-100, -100, 9]}
             """);
-    JsonObject result = eval(MODEL, data, "--compute-dtype", "f32").json();
+    JsonObject result = eval(MODEL, data, "--compute-dtype", "f32").lastLine();
     assertEquals("[loss, perplexity, tokens]", result.names().toString());
     assertEquals(4, result.integer("tokens"));
     double expected =
         (surprise(new int[] {1, 17, 42, 99, 200}, 1, 3, 4) + surprise(new int[] {7, 8, 9}, 2)) / 4;
     assertEquals(expected, result.number("loss"), 1e-5);
     assertEquals(Math.exp(result.number("loss")), result.number("perplexity"), 1e-9);
-    Run cut = eval(MODEL, data, "--max-length", "3", "--compute-dtype", "f32");
-    assertEquals(1, cut.json().integer("truncated_rows"));
-    assertEquals(2, cut.json().integer("dropped_tokens"));
-    assertTrue(cut.err.contains("1 of 2 rows"), cut.err);
-    Run windows = eval(MODEL, data, "--max-length", "3", "--stride", "2");
-    assertEquals(4, windows.json().integer("tokens"));
-    assertFalse(windows.json().has("truncated_rows"));
+    CommandRun cut = eval(MODEL, data, "--max-length", "3", "--compute-dtype", "f32");
+    assertEquals(1, cut.lastLine().integer("truncated_rows"));
+    assertEquals(2, cut.lastLine().integer("dropped_tokens"));
+    assertTrue(cut.err().contains("1 of 2 rows"), cut.err());
+    CommandRun windows = eval(MODEL, data, "--max-length", "3", "--stride", "2");
+    assertEquals(4, windows.lastLine().integer("tokens"));
+    assertFalse(windows.lastLine().has("truncated_rows"));
     assertEquals(
-        1, eval(MODEL, data, "--limit", "1", "--max-length", "2").json().integer("tokens"));
+        1, eval(MODEL, data, "--limit", "1", "--max-length", "2").lastLine().integer("tokens"));
   }
 
   /** Sum of -log p at some positions, from the logits, in double precision. */
@@ -152,7 +132,7 @@ class EvaluationCommandsTest {
             "questions.jsonl",
             "{\"query\": \"w17\", \"choices\": [\"w5 w6\", \"w9\"], \"gold\": 0}\n".repeat(2)
                 + "{\"query\": \"w17\", \"choices\": [\"w5 w6\", \"w9\"], \"gold\": 1}\n");
-    JsonObject result = eval(model, data, "--compute-dtype", "f32").json();
+    JsonObject result = eval(model, data, "--compute-dtype", "f32").lastLine();
     assertEquals("choices", result.string("task"));
     assertEquals(3, result.integer("questions"));
     double two = surprise(new int[] {17, 5, 6}, 1, 2);
@@ -161,7 +141,7 @@ class EvaluationCommandsTest {
     assertEquals(two / 2 < one ? 2 / 3.0 : 1 / 3.0, result.number("acc_norm"));
     assertEquals(Math.sqrt(2 / 9.0 / 2), result.number("acc_stderr"), 1e-15);
     Path pairs = file("pairs.jsonl", "{\"sentence_good\": \"w5\", \"sentence_bad\": \"w6\"}");
-    JsonObject pair = eval(model, pairs, "--compute-dtype", "f32").json();
+    JsonObject pair = eval(model, pairs, "--compute-dtype", "f32").lastLine();
     assertEquals("blimp", pair.string("task"));
     boolean right = surprise(new int[] {1, 5}, 1) < surprise(new int[] {1, 6}, 1);
     assertEquals(right ? 1.0 : 0.0, pair.number("acc"));
@@ -174,7 +154,7 @@ class EvaluationCommandsTest {
     int[] golden = IntStream.range(0, values.length).map(i -> (int) values[i]).toArray();
     String prompt =
         Arrays.stream(golden, 0, 8).mapToObj(Integer::toString).collect(Collectors.joining(","));
-    Run run =
+    CommandRun run =
         lk(
             "generate",
             "--model",
@@ -187,11 +167,11 @@ class EvaluationCommandsTest {
             "--compute-dtype",
             "f32",
             "--json");
-    assertEquals(0, run.code, run.err);
-    long[] ids = run.json().array("ids").longs();
+    assertEquals(0, run.code(), run.err());
+    long[] ids = run.lastLine().array("ids").longs();
     assertArrayEquals(
         Arrays.copyOfRange(golden, 8, 16), Arrays.stream(ids).mapToInt(i -> (int) i).toArray());
-    assertEquals("max_new_tokens", run.json().string("finish_reason"));
+    assertEquals("max_new_tokens", run.lastLine().string("finish_reason"));
   }
 
   @Test
@@ -211,32 +191,32 @@ class EvaluationCommandsTest {
       "--seed",
       "3"
     };
-    Run run = lk(command);
-    assertEquals(0, run.code, run.err);
-    assertEquals(run.out, lk(command).out);
-    assertTrue(run.out.strip().matches("w[0-9]+( w[0-9]+){5}"), run.out);
-    assertTrue(run.err.contains("6 tokens, max new tokens"), run.err);
-    String third = run.out.strip().split(" ")[2];
-    Run stopped = lk(concat(command, new String[] {"--stop", third, "--json"}));
-    assertEquals("stop_string", stopped.json().string("finish_reason"));
-    assertFalse(stopped.json().string("text").contains(third));
+    CommandRun run = lk(command);
+    assertEquals(0, run.code(), run.err());
+    assertEquals(run.out(), lk(command).out());
+    assertTrue(run.out().strip().matches("w[0-9]+( w[0-9]+){5}"), run.out());
+    assertTrue(run.err().contains("6 tokens, max new tokens"), run.err());
+    String third = run.out().strip().split(" ")[2];
+    CommandRun stopped = lk(concat(command, new String[] {"--stop", third, "--json"}));
+    assertEquals("stop_string", stopped.lastLine().string("finish_reason"));
+    assertFalse(stopped.lastLine().string("text").contains(third));
   }
 
   @Test
   void chatsThroughTheTemplate() throws IOException {
     String model = modelWithTokenizer().toString();
     String[] chat = {"generate", "--model", model, "--prompt", "w5", "--system", "w9", "--chat"};
-    Run none = lk(chat);
-    assertEquals(1, none.code);
-    assertTrue(none.err.contains("--chat-template"), none.err);
+    CommandRun none = lk(chat);
+    assertEquals(1, none.code());
+    assertTrue(none.err().contains("--chat-template"), none.err());
     Path template =
         file(
             "template.jinja",
             "{% for m in messages %}{{ m.role[0] == 's' and 'w7' or 'w8' }} {{ m.content }} "
                 + "{% endfor %}{% if add_generation_prompt %}w3{% endif %}");
     String[] more = {"--chat-template", template.toString(), "--max-new-tokens", "4", "--json"};
-    JsonObject chatted = lk(concat(chat, more)).json();
-    Run plain =
+    JsonObject chatted = lk(concat(chat, more)).lastLine();
+    CommandRun plain =
         lk(
             "generate",
             "--model",
@@ -246,7 +226,7 @@ class EvaluationCommandsTest {
             "--max-new-tokens",
             "4",
             "--json");
-    assertEquals(plain.json().array("ids"), chatted.array("ids"));
+    assertEquals(plain.lastLine().array("ids"), chatted.array("ids"));
     assertEquals(5, chatted.integer("prompt_tokens"));
   }
 
@@ -256,12 +236,12 @@ class EvaluationCommandsTest {
     String words =
         IntStream.range(0, 99).mapToObj(i -> "w" + (i * 37 % 256)).collect(Collectors.joining(" "));
     Path text = file("text.txt", words);
-    JsonObject whole = eval(model, text, "--max-length", "20").json();
+    JsonObject whole = eval(model, text, "--max-length", "20").lastLine();
     assertEquals(98, whole.integer("tokens"));
     Path rows = file("text.jsonl", "{\"text\": \"" + words + "\"}");
-    JsonObject strided = eval(model, rows, "--max-length", "20", "--stride", "19").json();
+    JsonObject strided = eval(model, rows, "--max-length", "20", "--stride", "19").lastLine();
     assertEquals(whole, strided);
-    assertEquals(19, eval(model, rows, "--max-length", "20").json().integer("tokens"));
+    assertEquals(19, eval(model, rows, "--max-length", "20").lastLine().integer("tokens"));
   }
 
   @Test
@@ -302,10 +282,10 @@ class EvaluationCommandsTest {
   }
 
   private static void check(int code, String part, String... arguments) {
-    Run run = lk(arguments);
-    assertEquals(code, run.code, run.err);
-    assertEquals(1, run.err.lines().count(), run.err);
-    assertTrue(run.err.contains(part), run.err);
+    CommandRun run = lk(arguments);
+    assertEquals(code, run.code(), run.err());
+    assertEquals(1, run.err().lines().count(), run.err());
+    assertTrue(run.err().contains(part), run.err());
   }
 
   @Test
@@ -313,12 +293,14 @@ class EvaluationCommandsTest {
     Path model = HOME.resolve("../shared/models/stories260K");
     Assumptions.assumeTrue(
         Files.isDirectory(model), "SKIPPED: the stories260K checkpoint is not here");
-    Run run = lk("generate", "--model", model.toString(), "--prompt", "", "--max-new-tokens", "59");
-    assertEquals(0, run.code, run.err);
+    CommandRun run =
+        lk("generate", "--model", model.toString(), "--prompt", "", "--max-new-tokens", "59");
+    assertEquals(0, run.code(), run.err());
     assertTrue(
-        run.out.startsWith(
-            "Once upon a time, there was a little girl named Lily. She loved to play outside in the"
-                + " park. One day, she saw a big, red ball."),
-        run.out);
+        run.out()
+            .startsWith(
+                "Once upon a time, there was a little girl named Lily. She loved to play outside in the"
+                    + " park. One day, she saw a big, red ball."),
+        run.out());
   }
 }

@@ -3,11 +3,9 @@ package org.lorakernels.cli;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.lorakernels.cli.CommandRun.lk;
 
 import java.io.IOException;
-import java.io.PrintWriter;
-import java.io.StringWriter;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import javax.imageio.ImageIO;
@@ -16,7 +14,6 @@ import org.junit.jupiter.api.io.TempDir;
 import org.lorakernels.Device;
 import org.lorakernels.huggingface.Checkpoint;
 import org.lorakernels.json.JsonObject;
-import org.lorakernels.json.JsonReader;
 import org.lorakernels.peft.PeftAdapter;
 import org.lorakernels.safetensors.CraftedFile;
 
@@ -27,20 +24,6 @@ class MergeCommandTest {
 
   @TempDir Path directory;
 
-  private record Run(int code, String out, String err) {
-    JsonObject json() {
-      return JsonReader.parseObject(out.getBytes(StandardCharsets.UTF_8));
-    }
-  }
-
-  private static Run lk(String... arguments) {
-    StringWriter out = new StringWriter();
-    StringWriter err = new StringWriter();
-    int code =
-        Lk.commandLine(new PrintWriter(out, true), new PrintWriter(err, true)).execute(arguments);
-    return new Run(code, out.toString(), err.toString());
-  }
-
   private static String adapter(String name) {
     return ADAPTERS.resolve(name).toString();
   }
@@ -48,7 +31,7 @@ class MergeCommandTest {
   @Test
   void mergesAndSaysWhatItCosts() {
     Path out = directory.resolve("out");
-    Run run =
+    CommandRun run =
         lk(
             "merge",
             "--model",
@@ -64,13 +47,13 @@ class MergeCommandTest {
             "--out",
             out.toString(),
             "--json");
-    assertEquals(0, run.code, run.err);
+    assertEquals(0, run.code(), run.err());
     assertEquals("ties", run.json().string("method"));
     assertEquals("original", run.json().string("onto"));
     assertEquals(2, run.json().integer("changed"));
     JsonObject errors = run.json().object("errors");
-    assertTrue(errors.object("original").number("against_original") < 1e-5, run.out);
-    assertTrue(errors.object("dequantized").number("against_original") > 1e-3, run.out);
+    assertTrue(errors.object("original").number("against_original") < 1e-5, run.out());
+    assertTrue(errors.object("dequantized").number("against_original") > 1e-3, run.out());
     try (Device device = Device.cpu();
         Checkpoint merged = Checkpoint.open(device, out)) {
       assertTrue(merged.contains("model.layers.0.mlp.down_proj.weight"));
@@ -80,7 +63,7 @@ class MergeCommandTest {
   @Test
   void savesAnAdapter() {
     Path out = directory.resolve("adapter");
-    Run run =
+    CommandRun run =
         lk(
             "merge",
             "--model",
@@ -96,8 +79,8 @@ class MergeCommandTest {
             "--save-adapter",
             "--out",
             out.toString());
-    assertEquals(0, run.code, run.err);
-    assertTrue(run.out.contains("rank 5"), run.out);
+    assertEquals(0, run.code(), run.err());
+    assertTrue(run.out().contains("rank 5"), run.out());
     try (Device device = Device.cpu();
         PeftAdapter saved = PeftAdapter.load(device, out)) {
       assertEquals(5, saved.config().rank());
@@ -108,7 +91,7 @@ class MergeCommandTest {
   @Test
   void aDryRunWritesOnlyAHeatMap() throws IOException {
     Path map = directory.resolve("signs.png");
-    Run run =
+    CommandRun run =
         lk(
             "merge",
             "--model",
@@ -122,8 +105,9 @@ class MergeCommandTest {
             "--dry-run",
             "--heat-map",
             map.toString());
-    assertEquals(0, run.code, run.err);
-    assertTrue(run.out.contains("would merge 2") && run.out.contains("opposing signs"), run.out);
+    assertEquals(0, run.code(), run.err());
+    assertTrue(
+        run.out().contains("would merge 2") && run.out().contains("opposing signs"), run.out());
     assertTrue(ImageIO.read(map.toFile()).getWidth() > 100);
     try (var files = Files.list(directory)) {
       assertEquals(1, files.count());
@@ -156,12 +140,12 @@ class MergeCommandTest {
                   "--adapter",
                   adapter("b")));
       arguments.addAll(java.util.List.of(refused[i]));
-      Run run = lk(arguments.toArray(String[]::new));
-      assertEquals(1, run.code, run.out);
-      assertEquals(1, run.err.lines().count(), run.err);
-      assertTrue(run.err.contains(words[i]), run.err);
+      CommandRun run = lk(arguments.toArray(String[]::new));
+      assertEquals(1, run.code(), run.out());
+      assertEquals(1, run.err().lines().count(), run.err());
+      assertTrue(run.err().contains(words[i]), run.err());
       assertFalse(Files.exists(out));
     }
-    assertEquals(2, lk("merge", "--model", MODEL).code);
+    assertEquals(2, lk("merge", "--model", MODEL).code());
   }
 }

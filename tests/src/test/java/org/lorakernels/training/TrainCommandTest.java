@@ -3,10 +3,9 @@ package org.lorakernels.training;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.lorakernels.cli.CommandRun.lk;
 
 import java.io.IOException;
-import java.io.PrintWriter;
-import java.io.StringWriter;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -22,7 +21,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.lorakernels.Device;
 import org.lorakernels.LeakReports;
-import org.lorakernels.cli.Lk;
+import org.lorakernels.cli.CommandRun;
 import org.lorakernels.json.JsonArray;
 import org.lorakernels.json.JsonObject;
 import org.lorakernels.json.JsonReader;
@@ -36,27 +35,12 @@ class TrainCommandTest {
   @TempDir private Path directory;
   private Path data;
 
-  private record Run(int code, String out, String err) {
-    JsonObject json() {
-      return JsonReader.parseObject(out.getBytes(StandardCharsets.UTF_8));
-    }
-  }
-
-  private static Run lk(List<String> arguments) {
-    StringWriter out = new StringWriter();
-    StringWriter err = new StringWriter();
-    int code =
-        Lk.commandLine(new PrintWriter(out, true), new PrintWriter(err, true))
-            .execute(arguments.toArray(String[]::new));
-    return new Run(code, out.toString(), err.toString());
-  }
-
   @BeforeEach
   void data() {
     data = TokenFiles.write(directory.resolve("train.jsonl"), 12, 10, 256, 1);
   }
 
-  private Run train(String... more) {
+  private CommandRun train(String... more) {
     List<String> arguments =
         new ArrayList<>(
             List.of("train", "--model", MODEL.toString(), "--out", out().toString(), "--json"));
@@ -64,17 +48,17 @@ class TrainCommandTest {
     if (!arguments.contains("--data")) {
       arguments.addAll(List.of("--data", data.toString()));
     }
-    return lk(arguments);
+    return lk(arguments.toArray(String[]::new));
   }
 
   private Path out() {
     return directory.resolve("out");
   }
 
-  private static void assertFails(Run run, String... words) {
-    assertEquals(1, run.code, run.err);
-    List<String> lines = run.err.lines().filter(line -> line.startsWith("lk train: ")).toList();
-    assertEquals(1, lines.size(), run.err);
+  private static void assertFails(CommandRun run, String... words) {
+    assertEquals(1, run.code(), run.err());
+    List<String> lines = run.err().lines().filter(line -> line.startsWith("lk train: ")).toList();
+    assertEquals(1, lines.size(), run.err());
     for (String word : words) {
       assertTrue(lines.get(0).contains(word), lines.get(0));
     }
@@ -115,8 +99,8 @@ class TrainCommandTest {
     command.addAll(List.of("--no-shuffle", "--learning-rate", "2e-3", "--weight-decay", "0.01"));
     command.addAll(List.of("--lr-scheduler", "constant", "--max-grad-norm", "1.0"));
     command.addAll(List.of("--lora-dropout", "0", "--metrics", metrics.toString()));
-    Run run = lk(command);
-    assertEquals(0, run.code, run.err);
+    CommandRun run = lk(command.toArray(String[]::new));
+    assertEquals(0, run.code(), run.err());
 
     JsonArray curve =
         JsonReader.parseObject(Files.readAllBytes(golden.resolve("curve.json"))).array("curve");
@@ -140,7 +124,7 @@ class TrainCommandTest {
 
   @Test
   void anAdapterMetricsAndAPlotAreWritten() throws IOException {
-    Run run =
+    CommandRun run =
         train(
             "--max-steps",
             "6",
@@ -154,7 +138,7 @@ class TrainCommandTest {
             "3",
             "--save-steps",
             "4");
-    assertEquals(0, run.code, run.err);
+    assertEquals(0, run.code(), run.err());
     JsonObject json = run.json();
     assertEquals(6, json.integer("steps"));
     assertTrue(json.number("eval_loss") > 0);
@@ -175,10 +159,10 @@ class TrainCommandTest {
 
   @Test
   void fullFineTuningWritesAModelThatTrainsOn() {
-    Run run = train("--full", "--max-steps", "20", "--learning-rate", "1e-3");
-    assertEquals(0, run.code, run.err);
+    CommandRun run = train("--full", "--max-steps", "20", "--learning-rate", "1e-3");
+    assertEquals(0, run.code(), run.err());
     double after = run.json().number("last_loss");
-    assertTrue(after < run.json().number("first_loss"), run.out);
+    assertTrue(after < run.json().number("first_loss"), run.out());
     Path model = out().resolve("model");
     List<String> again =
         List.of(
@@ -193,14 +177,14 @@ class TrainCommandTest {
             "--max-steps",
             "1",
             "--json");
-    Run second = lk(again);
-    assertEquals(0, second.code, second.err);
-    assertTrue(second.json().number("first_loss") < run.json().number("first_loss"), second.out);
+    CommandRun second = lk(again.toArray(String[]::new));
+    assertEquals(0, second.code(), second.err());
+    assertTrue(second.json().number("first_loss") < run.json().number("first_loss"), second.out());
   }
 
   @Test
   void patternsAndLayersChooseWhatIsTrained() {
-    Run run =
+    CommandRun run =
         train(
             "--max-steps",
             "1",
@@ -211,7 +195,7 @@ class TrainCommandTest {
             "--rank-pattern",
             "down_proj=2",
             "--use-rslora");
-    assertEquals(0, run.code, run.err);
+    assertEquals(0, run.code(), run.err());
     try (Device device = Device.cpu();
         PeftAdapter adapter = PeftAdapter.load(device, out())) {
       assertEquals(2, adapter.modules().size(), adapter.modules().keySet().toString());
@@ -225,23 +209,23 @@ class TrainCommandTest {
 
   @Test
   void aDamagedCheckpointIsPassedOverWithAMessage() throws IOException {
-    assertEquals(0, train("--max-steps", "6", "--save-steps", "2").code);
+    assertEquals(0, train("--max-steps", "6", "--save-steps", "2").code());
     Path newest = out().resolve("checkpoint-6/optimizer.safetensors");
     byte[] bytes = Files.readAllBytes(newest);
     Files.write(newest, Arrays.copyOf(bytes, bytes.length - 1));
-    Run resumed = train("--max-steps", "8", "--save-steps", "2", "--resume");
-    assertEquals(0, resumed.code, resumed.err);
-    assertTrue(resumed.err.contains("passed over a damaged checkpoint"), resumed.err);
-    assertTrue(resumed.err.contains("optimizer.safetensors"), resumed.err);
+    CommandRun resumed = train("--max-steps", "8", "--save-steps", "2", "--resume");
+    assertEquals(0, resumed.code(), resumed.err());
+    assertTrue(resumed.err().contains("passed over a damaged checkpoint"), resumed.err());
+    assertTrue(resumed.err().contains("optimizer.safetensors"), resumed.err());
     assertEquals(8, Files.readAllLines(out().resolve("metrics.jsonl")).size());
   }
 
   @Test
   void checkpointsOfAnEarlierRunAreNeitherMixedNorLost() {
-    assertEquals(0, train("--max-steps", "4", "--save-steps", "2").code);
+    assertEquals(0, train("--max-steps", "4", "--save-steps", "2").code());
     assertFails(train("--max-steps", "2", "--save-steps", "2"), "earlier run", "resume");
     assertTrue(Files.isDirectory(out().resolve("checkpoint-4")));
-    assertEquals(0, train("--max-steps", "2", "--save-steps", "2", "--overwrite").code);
+    assertEquals(0, train("--max-steps", "2", "--save-steps", "2", "--overwrite").code());
     assertFalse(Files.isDirectory(out().resolve("checkpoint-4")));
   }
 
@@ -272,10 +256,10 @@ class TrainCommandTest {
 
   @Test
   void aRunThatCannotFitIsRefusedWithWhatWould() {
-    Run refused = train("--memory-limit", "60M");
+    CommandRun refused = train("--memory-limit", "60M");
     assertFails(refused, "needs", "60 MiB", "fit");
     assertFalse(Files.exists(out()));
-    assertEquals(0, train("--memory-limit", "0", "--max-steps", "1").code);
+    assertEquals(0, train("--memory-limit", "0", "--max-steps", "1").code());
   }
 
   @Test
@@ -297,13 +281,13 @@ class TrainCommandTest {
             data.toString(),
             "--out",
             file.resolve("out").toString());
-    assertFails(lk(arguments), "output directory", file.toString());
+    assertFails(lk(arguments.toArray(String[]::new)), "output directory", file.toString());
   }
 
   /** A limit on the size of files stands for a full disk: writes fail in the middle of a file. */
   @Test
   void aDiskThatIsFullLosesNothing() throws Exception {
-    assertEquals(0, train("--max-steps", "2", "--save-steps", "2").code);
+    assertEquals(0, train("--max-steps", "2", "--save-steps", "2").code());
     Path log = directory.resolve("log");
     Process process =
         LkProcess.startLimited(
@@ -323,9 +307,9 @@ class TrainCommandTest {
             "--resume");
     assertEquals(1, process.waitFor(), Files.readString(log));
     assertTrue(Files.readString(log).contains("check the free space"), Files.readString(log));
-    Run resumed = train("--max-steps", "4", "--save-steps", "2", "--resume");
-    assertEquals(0, resumed.code, resumed.err);
-    assertFalse(resumed.err.contains("damaged"), resumed.err);
+    CommandRun resumed = train("--max-steps", "4", "--save-steps", "2", "--resume");
+    assertEquals(0, resumed.code(), resumed.err());
+    assertFalse(resumed.err().contains("damaged"), resumed.err());
     assertEquals(4, Files.readAllLines(out().resolve("metrics.jsonl")).size());
   }
 
@@ -335,7 +319,7 @@ class TrainCommandTest {
     collect();
     LeakReports.listener(leaks::add);
     try {
-      assertEquals(0, train("--max-steps", "3", "--bits", "4", "--use-dora").code);
+      assertEquals(0, train("--max-steps", "3", "--bits", "4", "--use-dora").code());
       collect();
       assertEquals(List.of(), leaks);
     } finally {
