@@ -1,27 +1,17 @@
-// The 4-bit formats (NF4, FP4), double quantisation and the dynamic 8-bit map: THE place where code books, thresholds and
-// block arithmetic stand. lora_kernels.h (lk_weight) has the layout; native/README.md the rules bit for bit.
+// The 4-bit formats (NF4, FP4), double quantisation and the dynamic 8-bit map: THE place where their block arithmetic
+// stands; code books and thresholds are in format4_tables.h. lora_kernels.h (lk_weight) has the layout; native/README.md
+// the rules bit for bit.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 
+#include "common/format4_tables.h"
 #include "lora_kernels.h"
 
 namespace lk {
 
 inline constexpr int32_t kMinBlockSize = 32, kMaxBlockSize = 4096, kNestedBlockSize = 256;
-
-// 16 values, indexed by nibble. NF4 ascends; FP4 is sign and magnitude.
-extern const float kNf4Code[16];
-extern const float kFp4Code[16];
-// Quantising: the rank of a value v in the ascending code book is #{i : thresholds[i] < v}, so a tie goes to the lower code
-// (a NaN has rank 15); the nibble is order[rank].
-extern const float kNf4Thresholds[15];
-extern const float kFp4Thresholds[15];
-extern const uint8_t kNf4Order[16];
-extern const uint8_t kFp4Order[16];
-// 256 ascending values of the signed dynamic map.
-extern const float kDynamicMap[256];
 
 inline const float* code_book(int32_t format) {
   return format == LK_FP4 ? kFp4Code : kNf4Code;

@@ -4,6 +4,8 @@
 
 #include <cstdint>
 
+#include "common/host_device.h"
+
 namespace lk {
 
 struct Philox4 {
@@ -16,7 +18,7 @@ inline constexpr uint32_t kPhiloxWeyl0 = 0x9E3779B9u;
 inline constexpr uint32_t kPhiloxWeyl1 = 0xBB67AE85u;
 inline constexpr int kPhiloxRounds = 10;
 
-inline Philox4 philox4x32(uint32_t c0, uint32_t c1, uint32_t c2, uint32_t c3, uint64_t key) {
+LK_HOST_DEVICE inline Philox4 philox4x32(uint32_t c0, uint32_t c1, uint32_t c2, uint32_t c3, uint64_t key) {
   uint32_t k0 = static_cast<uint32_t>(key), k1 = static_cast<uint32_t>(key >> 32);
   for (int round = 0; round < kPhiloxRounds; ++round) {
     const uint64_t p0 = uint64_t{kPhiloxMultiplier0} * c0, p1 = uint64_t{kPhiloxMultiplier1} * c2;
@@ -38,18 +40,18 @@ struct DropoutMask {
   uint32_t threshold;  // floor(rate * 2^32); 0 = nothing is dropped
   float scale;         // 1 / (1 - rate)
 
-  static DropoutMask of(float rate, uint64_t seed, uint64_t step) {
+  LK_HOST_DEVICE static DropoutMask of(float rate, uint64_t seed, uint64_t step) {
     return {seed, step, static_cast<uint32_t>(static_cast<double>(rate) * 4294967296.0), 1.0f / (1.0f - rate)};
   }
-  bool active() const { return threshold != 0; }
+  LK_HOST_DEVICE bool active() const { return threshold != 0; }
   // Words for columns 4 * column_group ... 4 * column_group + 3 of a row.
-  Philox4 words(int64_t row, int64_t column_group) const {
+  LK_HOST_DEVICE Philox4 words(int64_t row, int64_t column_group) const {
     const uint64_t r = static_cast<uint64_t>(row);
     return philox4x32(static_cast<uint32_t>(column_group), static_cast<uint32_t>(r), static_cast<uint32_t>(step),
                       static_cast<uint32_t>(step >> 32) ^ static_cast<uint32_t>(r >> 32), seed);
   }
   // Factor of element (row, column): 0 or `scale`.
-  float factor(int64_t row, int64_t column) const {
+  LK_HOST_DEVICE float factor(int64_t row, int64_t column) const {
     if (!active()) return 1.0f;
     return words(row, column / 4).word[column & 3] >= threshold ? scale : 0.0f;
   }

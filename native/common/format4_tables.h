@@ -1,28 +1,32 @@
-// Code books, decision thresholds and the dynamic map. Every literal is the shortest decimal that names its float32.
-#include "common/format4.h"
+// Code books, decision thresholds and the dynamic map, constants of the host's and of the device's code alike. Every
+// literal is the shortest decimal that names its float32.
+#pragma once
+
+#include <cstdint>
 
 namespace lk {
 
 // clang-format off
-const float kNf4Code[16] = {
+inline constexpr float kNf4Code[16] = {
               -1.0f,     -0.6961928f,    -0.52507305f,     -0.3949175f,
        -0.28444138f,    -0.18477343f,   -0.091050036f,            0.0f,
          0.0795803f,      0.1609302f,      0.2461123f,     0.33791524f,
         0.44070983f,       0.562617f,     0.72295684f,            1.0f,
 };
 
-// (kNf4Code[i] + kNf4Code[i + 1]) / 2 in float32.
-const float kNf4Thresholds[15] = {
+// (kNf4Code[i] + kNf4Code[i + 1]) / 2 in float32. Quantising: the rank of a value v in the ascending code book is
+// #{i : thresholds[i] < v}, so a tie goes to the lower code (a NaN has rank 15); the nibble is order[rank].
+inline constexpr float kNf4Thresholds[15] = {
         -0.8480964f,     -0.6106329f,    -0.45999527f,    -0.33967942f,
         -0.2346074f,    -0.13791174f,   -0.045525018f,     0.03979015f,
         0.12025525f,     0.20352125f,     0.29201376f,     0.38931254f,
         0.50166345f,      0.6427869f,     0.86147845f,
 };
 
-const uint8_t kNf4Order[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+inline constexpr uint8_t kNf4Order[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
 
 // Bit 3 is the sign; the other bits name {0, 1/192, 2/3, 1, 1/3, 1/2, 1/6, 1/4}.
-const float kFp4Code[16] = {
+inline constexpr float kFp4Code[16] = {
                0.0f,   0.0052083335f,      0.6666667f,            1.0f,
         0.33333334f,            0.5f,     0.16666667f,           0.25f,
                0.0f,  -0.0052083335f,     -0.6666667f,           -1.0f,
@@ -30,18 +34,18 @@ const float kFp4Code[16] = {
 };
 
 // Midpoints of the sorted code book. The two zeros (nibbles 0 and 8) meet at 0: a value in (0, 1/384] gets nibble 8.
-const float kFp4Thresholds[15] = {
+inline constexpr float kFp4Thresholds[15] = {
         -0.8333334f,     -0.5833334f,     -0.4166667f,     -0.2916667f,
        -0.20833334f,     -0.0859375f,  -0.0026041667f,            0.0f,
       0.0026041667f,      0.0859375f,     0.20833334f,      0.2916667f,
          0.4166667f,      0.5833334f,      0.8333334f,
 };
 
-const uint8_t kFp4Order[16] = {11, 10, 13, 12, 15, 14, 9, 0, 8, 1, 6, 7, 4, 5, 2, 3};
+inline constexpr uint8_t kFp4Order[16] = {11, 10, 13, 12, 15, 14, 9, 0, 8, 1, 6, 7, 4, 5, 2, 3};
 
-// Seven decades: decade d (0 ... 6) holds the 2^d means of neighbours of linspace(0.1, 1, 2^d + 1), times 10^(d - 6), of
-// either sign; then 0 and 1. The float32 rounding of the reference implementation is part of the map, hence a table.
-const float kDynamicMap[256] = {
+// The signed dynamic map, ascending. Seven decades: decade d (0 ... 6) holds the 2^d means of neighbours of
+// linspace(0.1, 1, 2^d + 1), times 10^(d - 6), of either sign; then 0 and 1. The float32 rounding of the reference implementation is part of the map, hence a table.
+inline constexpr float kDynamicMap[256] = {
         -0.99296874f,      -0.9789063f,     -0.96484375f,      -0.9507812f,     -0.93671876f,     -0.92265624f,
          -0.9085938f,     -0.89453125f,      -0.8804687f,     -0.86640626f,     -0.85234374f,      -0.8382813f,
         -0.82421875f,      -0.8101562f,     -0.79609376f,     -0.78203124f,      -0.7679688f,     -0.75390625f,
