@@ -70,6 +70,7 @@ extern "C" lk_status lk_adamw_step(lk_device* device, const lk_adamw_config* con
     if (count == 0) return;
     check.not_null(parameters, "parameters");
     for (int64_t i = 0; i < count; ++i) check_parameter(parameters[i], i);
+    check.implemented(*device, device->kernels->adamw_step);
     device->kernels->adamw_step(*device, *config, parameters, count);
   });
 }

@@ -1,17 +1,15 @@
 // Devices: what exists, opening and closing, and what a handle knows of itself.
-#include <sys/sysinfo.h>
-
 #include <cstdio>
-#include <cstring>
-#include <fstream>
+#include <memory>
 #include <string>
+#include <utility>
 
 #include "api/guard.h"
 #include "api/validate.h"
 #include "cpu/backend.h"
-#include "cpu/thread_pool.h"
+#include "cpu/device.h"
 #ifdef LK_WITH_CUDA
-#include "cuda/probe.h"
+#include "cuda/backend.h"
 #endif
 
 using lk::api::Check;
@@ -19,33 +17,14 @@ using lk::api::guard;
 
 namespace {
 
-std::string processor_name() {
-  std::ifstream cpuinfo("/proc/cpuinfo");
-  for (std::string line; std::getline(cpuinfo, line);) {
-    if (line.rfind("model name", 0) != 0) continue;
-    const size_t colon = line.find(": ");
-    if (colon != std::string::npos) return line.substr(colon + 2);
+[[noreturn]] void no_backend(int32_t backend) {
+#ifndef LK_WITH_CUDA
+  if (backend == LK_BACKEND_CUDA) {
+    lk::fail(LK_BACKEND_UNAVAILABLE,
+             "built without CUDA: no nvcc was found when the library was built, or LK_CUDA=OFF was set");
   }
-  return "x86-64 processor";
-}
-
-int64_t available_memory() {
-  std::ifstream meminfo("/proc/meminfo");
-  for (std::string line; std::getline(meminfo, line);) {
-    long long kib;
-    if (std::sscanf(line.c_str(), "MemAvailable: %lld kB", &kib) == 1) return kib * 1024;
-  }
-  return 0;
-}
-
-int64_t total_memory() {
-  struct sysinfo info;
-  return sysinfo(&info) == 0 ? static_cast<int64_t>(info.totalram) * info.mem_unit : 0;
-}
-
-template <size_t N>
-void copy_text(char (&out)[N], const std::string& text) {
-  std::snprintf(out, N, "%s", text.c_str());
+#endif
+  lk::fail(LK_BACKEND_UNAVAILABLE, "there is no backend %d", backend);
 }
 
 // Throws Error(LK_BACKEND_UNAVAILABLE) with the reason, or returns what there is.
@@ -55,14 +34,24 @@ std::string probe(int32_t backend) {
     const char* kernels = lk::cpu::select(reason).name;
     return std::string(kernels) + " kernels: " + reason;
   }
-  if (backend != LK_BACKEND_CUDA) lk::fail(LK_BACKEND_UNAVAILABLE, "there is no backend %d", backend);
 #ifdef LK_WITH_CUDA
-  std::string found;
-  const bool device = lk::cuda::probe(found);
-  lk::fail(LK_BACKEND_UNAVAILABLE, "%s%s", found.c_str(), device ? "; this version has no CUDA kernels yet" : "");
-#else
-  lk::fail(LK_BACKEND_UNAVAILABLE, "built without CUDA: no nvcc was found when the library was built");
+  if (backend == LK_BACKEND_CUDA) return lk::cuda::probe();
 #endif
+  no_backend(backend);
+}
+
+std::unique_ptr<lk_device> open_device(int32_t backend, int32_t ordinal) {
+  if (backend == LK_BACKEND_CPU) {
+    std::string reason;
+    const lk::KernelTable& kernels = lk::cpu::select(reason);
+    if (ordinal != 0)
+      lk::fail(LK_BACKEND_UNAVAILABLE, "lk_device_open: there is one CPU device, 0, but %d was asked for", ordinal);
+    return std::make_unique<lk::cpu::CpuDevice>(kernels, std::move(reason));
+  }
+#ifdef LK_WITH_CUDA
+  if (backend == LK_BACKEND_CUDA) return lk::cuda::open(ordinal);
+#endif
+  no_backend(backend);
 }
 
 }  // namespace
@@ -89,12 +78,7 @@ lk_status lk_device_open(int32_t backend, int32_t ordinal, lk_device** out) {
   return guard("lk_device_open", [&] {
     Check("lk_device_open").not_null(out, "out");
     *out = nullptr;
-    probe(backend);
-    if (ordinal != 0)
-      lk::fail(LK_BACKEND_UNAVAILABLE, "lk_device_open: there is one CPU device, 0, but %d was asked for", ordinal);
-    lk_device* device = new lk_device;
-    device->kernels = &lk::cpu::select(device->kernels_reason);
-    *out = device;
+    *out = open_device(backend, ordinal).release();
   });
 }
 
@@ -111,19 +95,15 @@ lk_status lk_device_query(const lk_device* device, lk_device_info* out) {
     *out = lk_device_info{};
     out->backend = device->backend;
     out->ordinal = device->ordinal;
-    out->threads = lk::cpu::num_threads();
-    out->total_bytes = total_memory();
-    out->available_bytes = available_memory();
-    copy_text(out->name, processor_name());
-    copy_text(out->kernels, device->kernels->name);
-    copy_text(out->reason, device->kernels_reason);
+    std::snprintf(out->kernels, sizeof out->kernels, "%s", device->kernels->name);
+    device->query(*out);
   });
 }
 
 lk_status lk_device_memory(const lk_device* device, lk_memory_stats* out) {
   return guard("lk_device_memory", [&] {
     const Check check("lk_device_memory");
-    check.device(device);
+    check.not_null(device, "device");  // bookkeeping: a lost device has it too
     check.not_null(out, "out");
     std::lock_guard<std::mutex> lock(device->mutex);
     *out = device->stats;
@@ -131,7 +111,10 @@ lk_status lk_device_memory(const lk_device* device, lk_memory_stats* out) {
 }
 
 lk_status lk_device_synchronize(lk_device* device) {
-  return guard("lk_device_synchronize", [&] { Check("lk_device_synchronize").device(device); });
+  return guard("lk_device_synchronize", [&] {
+    Check("lk_device_synchronize").device(device);
+    device->synchronize();
+  });
 }
 
 }  // extern "C"

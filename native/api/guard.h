@@ -31,6 +31,3 @@ lk_status guard(const char* operation, F&& body) noexcept {
 }
 
 }  // namespace lk::api
-
-// The handle that C sees is the device itself.
-struct lk_device : lk::Device {};

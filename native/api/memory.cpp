@@ -2,12 +2,10 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/sysinfo.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdlib>
 #include <cstring>
 
 #include "api/guard.h"
@@ -21,30 +19,8 @@ using lk::api::guard;
 
 namespace {
 
-constexpr size_t kAlignment = 64;
-// From this size on, memory comes in whole huge pages: fewer TLB misses in kernels that stream through a weight.
-constexpr size_t kHugePage = size_t{2} << 20;
-
 long long ll(int64_t value) {
   return static_cast<long long>(value);
-}
-
-// Zeroed, aligned, or null.
-void* allocate(size_t bytes) {
-  const size_t alignment = bytes >= kHugePage ? kHugePage : kAlignment;
-  const size_t rounded = (std::max<size_t>(bytes, 1) + alignment - 1) / alignment * alignment;
-  void* memory = std::aligned_alloc(alignment, rounded);
-  if (!memory) return nullptr;
-  if (alignment == kHugePage) madvise(memory, rounded, MADV_HUGEPAGE);
-  std::memset(memory, 0, rounded);
-  return memory;
-}
-
-// A request beyond what the machine has would succeed (memory is promised, not given) and end the process when it is touched.
-int64_t memory_limit() {
-  struct sysinfo info;
-  if (sysinfo(&info) != 0) return INT64_MAX;
-  return static_cast<int64_t>((info.totalram + info.totalswap) * info.mem_unit);
 }
 
 void check_copy(const char* operation, const lk_device* device, lk_address destination, lk_address source,
@@ -76,19 +52,18 @@ lk_status lk_alloc(lk_device* device, int64_t bytes, lk_address* out) {
     check.not_null(out, "out");
     *out = 0;
     if (bytes < 0) fail(LK_INVALID_ARGUMENT, "lk_alloc: bytes must be at least 0, but is %lld", ll(bytes));
-    const int64_t limit = memory_limit();
-    void* memory = bytes <= limit ? allocate(static_cast<size_t>(bytes)) : nullptr;
+    void* memory = device->allocate(static_cast<size_t>(bytes));
     std::lock_guard<std::mutex> lock(device->mutex);
     lk_memory_stats& stats = device->stats;
     if (!memory) {
       fail(LK_OUT_OF_MEMORY, "lk_alloc: out of memory: requested %lld bytes, free %lld, peak of this device %lld",
-           ll(bytes), ll(limit - stats.allocated_bytes), ll(stats.allocated_peak_bytes));
+           ll(bytes), ll(device->free_bytes()), ll(stats.allocated_peak_bytes));
     }
     const lk_address address = static_cast<lk_address>(reinterpret_cast<uintptr_t>(memory));
     try {
       device->live.emplace(address, bytes);
     } catch (...) {
-      std::free(memory);
+      device->release(memory);
       throw;
     }
     stats.allocated_bytes += bytes;
@@ -100,7 +75,7 @@ lk_status lk_alloc(lk_device* device, int64_t bytes, lk_address* out) {
 
 lk_status lk_free(lk_device* device, lk_address address) {
   return guard("lk_free", [&] {
-    Check("lk_free").device(device);
+    Check("lk_free").not_null(device, "device");  // memory of a lost device is given back too
     if (!address) return;
     {
       std::lock_guard<std::mutex> lock(device->mutex);
@@ -113,21 +88,23 @@ lk_status lk_free(lk_device* device, lk_address address) {
       device->stats.allocated_bytes -= entry->second;
       device->live.erase(entry);
     }
-    std::free(at_address<void>(address));
+    device->release(at_address<void>(address));
   });
 }
 
 lk_status lk_copy_to_device(lk_device* device, lk_address destination, lk_address host_source, int64_t bytes) {
   return guard("lk_copy_to_device", [&] {
     check_copy("lk_copy_to_device", device, destination, host_source, bytes);
-    std::memmove(at_address<void>(destination), at_address<void>(host_source), static_cast<size_t>(bytes));
+    if (bytes == 0) return;
+    device->copy_to_device(at_address<void>(destination), at_address<void>(host_source), static_cast<size_t>(bytes));
   });
 }
 
 lk_status lk_copy_to_host(lk_device* device, lk_address host_destination, lk_address source, int64_t bytes) {
   return guard("lk_copy_to_host", [&] {
     check_copy("lk_copy_to_host", device, host_destination, source, bytes);
-    std::memmove(at_address<void>(host_destination), at_address<void>(source), static_cast<size_t>(bytes));
+    if (bytes == 0) return;
+    device->copy_to_host(at_address<void>(host_destination), at_address<void>(source), static_cast<size_t>(bytes));
   });
 }
 

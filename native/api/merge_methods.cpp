@@ -88,6 +88,7 @@ lk_status lk_combine_linear(lk_device* device, const lk_tensor* inputs, const fl
   return guard("lk_combine_linear", [&] {
     const Check check("lk_combine_linear");
     check_combination(check, device, inputs, weights, count, out);
+    check.implemented(*device, device->kernels->combine_linear);
     if (!empty(*out)) device->kernels->combine_linear(*device, inputs, weights, count, *out);
   });
 }
@@ -101,6 +102,7 @@ lk_status lk_combine_elected(lk_device* device, const lk_tensor* inputs, const f
       lk::fail(LK_INVALID_ARGUMENT, "%s: election must be LK_SIGN_TOTAL or LK_SIGN_FREQUENCY, but is %d",
                check.operation(), election);
     }
+    check.implemented(*device, device->kernels->combine_elected);
     if (!empty(*out)) device->kernels->combine_elected(*device, inputs, weights, count, election, *out);
   });
 }
@@ -115,6 +117,7 @@ lk_status lk_keep_ranked(lk_device* device, const lk_tensor* x, int64_t skip, in
                "%s: skip and keep must be at least 0 and together at most the %lld elements, but are %lld and %lld",
                check.operation(), ll(elements), ll(skip), ll(keep));
     }
+    check.implemented(*device, device->kernels->keep_ranked);
     if (!empty(*out)) device->kernels->keep_ranked(*device, *x, skip, keep, *out);
   });
 }
@@ -126,6 +129,7 @@ lk_status lk_keep_random(lk_device* device, const lk_tensor* x, const lk_tensor*
     check_unary(check, device, x, out);
     check_density(check, density);
     check_mask(check, mask, *x);
+    check.implemented(*device, device->kernels->keep_random);
     if (!empty(*out)) device->kernels->keep_random(*device, *x, mask, density, seed, step, *out);
   });
 }
@@ -143,6 +147,7 @@ lk_status lk_keep_by_magnitude(lk_device* device, const lk_tensor* x, float dens
     if (x->cols > int64_t{UINT32_MAX}) {
       lk::fail(LK_UNSUPPORTED, "%s: a row has at most 2^32 - 1 elements, but has %lld", check.operation(), ll(x->cols));
     }
+    check.implemented(*device, device->kernels->keep_by_magnitude);
     if (!empty(*out)) device->kernels->keep_by_magnitude(*device, *x, density, epsilon, seed, step, *out);
   });
 }
@@ -155,6 +160,7 @@ lk_status lk_opposing_signs(lk_device* device, const lk_tensor* inputs, const fl
     check.not_null(opposing, "opposing");
     check.not_null(nonzero, "nonzero");
     *opposing = *nonzero = 0;
+    check.implemented(*device, device->kernels->opposing_signs);
     if (!empty(*inputs)) device->kernels->opposing_signs(*device, inputs, weights, count, *opposing, *nonzero);
   });
 }
@@ -167,6 +173,7 @@ lk_status lk_dot(lk_device* device, const lk_tensor* a, const lk_tensor* b, doub
     check.tensor(b, "b");
     check.shape(*b, "b", a->rows, a->cols, "the shape of a");
     check.not_null(out, "out");
+    check.implemented(*device, device->kernels->dot);
     *out = empty(*a) ? 0.0 : device->kernels->dot(*device, *a, *b);
   });
 }

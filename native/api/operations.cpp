@@ -51,6 +51,7 @@ lk_status lk_quantize(lk_device* device, const lk_tensor* source, lk_weight* out
     check.shape(*source, "source", out->rows, out->cols, "the shape of out");
     check.disjoint(*out, "out", *source, "source");
     out->nested_offset = 0.0f;
+    check.implemented(*device, device->kernels->quantize);
     if (!empty(*source)) device->kernels->quantize(*device, *source, *out);
   });
 }
@@ -63,6 +64,7 @@ lk_status lk_dequantize(lk_device* device, const lk_weight* weight, const lk_ten
     check.tensor(out, "out");
     check.shape(*out, "out", weight->rows, weight->cols, "the shape of the weight");
     check.disjoint(*out, "out", *weight, "weight");
+    check.implemented(*device, device->kernels->dequantize);
     if (!empty(*out)) device->kernels->dequantize(*device, *weight, *out);
   });
 }
@@ -75,6 +77,7 @@ lk_status lk_convert(lk_device* device, const lk_tensor* source, const lk_tensor
     check.tensor(out, "out");
     check.shape(*out, "out", source->rows, source->cols, "the shape of source");
     check.disjoint(*out, "out", *source, "source");
+    check.implemented(*device, device->kernels->convert);
     if (!empty(*out)) device->kernels->convert(*device, *source, *out);
   });
 }
@@ -91,6 +94,7 @@ lk_status lk_dropout(lk_device* device, const lk_tensor* x, const lk_lora* lora,
     check.same_dtype(*x, "x", *out, "out");
     const bool in_place = out->data == x->data && out->row_stride == x->row_stride;
     if (!in_place) check.disjoint(*out, "out", *x, "x");
+    check.implemented(*device, device->kernels->dropout);
     if (!empty(*out)) device->kernels->dropout(*device, *x, *lora, *out);
   });
 }
@@ -104,6 +108,7 @@ lk_status lk_matmul(lk_device* device, const lk_tensor* x, const lk_weight* weig
     if (weight->cols == 0) {
       fill_rows(*device, bias, *y);
     } else {
+      check.implemented(*device, device->kernels->matmul);
       device->kernels->matmul(*device, *x, *weight, bias, *y);
     }
   });
@@ -125,6 +130,7 @@ lk_status lk_matmul_transposed(lk_device* device, const lk_tensor* dy, const lk_
     if (weight->rows == 0) {
       fill_rows(*device, nullptr, *dx);
     } else {
+      check.implemented(*device, device->kernels->matmul_transposed);
       device->kernels->matmul_transposed(*device, *dy, *weight, *dx);
     }
   });
@@ -142,6 +148,7 @@ lk_status lk_lora_forward(lk_device* device, const lk_tensor* x, const lk_weight
     if (weight->cols == 0) {
       fill_rows(*device, bias, *y);
     } else {
+      check.implemented(*device, device->kernels->lora_forward);
       device->kernels->lora_forward(*device, *x, *weight, bias, *lora, *y);
     }
   });
@@ -172,6 +179,7 @@ lk_status lk_lora_backward(lk_device* device, const lk_tensor* x, const lk_tenso
     if (weight->rows == 0) {
       if (dx) fill_rows(*device, nullptr, *dx);
     } else {
+      check.implemented(*device, device->kernels->lora_backward);
       device->kernels->lora_backward(*device, *x, *dy, *weight, *lora, dx);
     }
   });
@@ -186,6 +194,7 @@ lk_status lk_merge(lk_device* device, const lk_weight* weight, const lk_lora* lo
     const bool in_place = !lk::is_4bit(*weight) && out->data == weight->data && out->dtype == weight->dtype &&
                           out->row_stride == weight->row_stride;
     if (!in_place) check.disjoint(*out, "out", *weight, "weight");
+    check.implemented(*device, device->kernels->merge);
     if (!empty(*out)) device->kernels->merge(*device, *weight, *lora, sign, *out);
   });
 }
@@ -203,6 +212,7 @@ lk_status lk_merge_quantized(lk_device* device, const lk_weight* weight, const l
     }
     check.disjoint(*out, "out", *weight, "weight");
     out->nested_offset = 0.0f;
+    check.implemented(*device, device->kernels->merge_quantized);
     if (weight->rows != 0 && weight->cols != 0) device->kernels->merge_quantized(*device, *weight, *lora, sign, *out);
   });
 }

@@ -123,6 +123,7 @@ void Check::not_null(const void* pointer, const char* argument) const {
 
 void Check::device(const lk_device* device) const {
   not_null(device, "device");
+  device->require_present();
 }
 
 void Check::tensor(const lk_tensor* t, const char* argument) const {

@@ -17,6 +17,7 @@ class Check {
   explicit Check(const char* operation) : operation_(operation) {}
 
   void not_null(const void* pointer, const char* argument) const;
+  // Not null, and not lost.
   void device(const lk_device* device) const;
   // Known float dtype, sizes >= 0 whose bytes fit 63 bits, row_stride >= cols, an aligned address unless empty.
   void tensor(const lk_tensor* t, const char* argument) const;

@@ -11,7 +11,7 @@
 
 namespace lk {
 
-struct Device;
+using Device = ::lk_device;
 
 // The entries of lora_kernels_transformer.h. One that a backend lacks is null, and the API answers LK_UNSUPPORTED. What
 // stands in I32 tensors (ids, positions, labels, sequences) is validated by the API on the CPU alone, where it can be read;

@@ -35,8 +35,7 @@ int register_case(const char* name, void (*body)()) {
 void for_each_table(const std::function<void(Device&)>& f) {
   for (cpu::Isa isa : {cpu::Isa::kScalar, cpu::Isa::kAvx2, cpu::Isa::kAvx512, cpu::Isa::kAvx512Bf16}) {
     if (!cpu::supported(isa)) continue;
-    Device device;
-    device.kernels = &cpu::table(isa);
+    cpu::CpuDevice device(cpu::table(isa));
     try {
       f(device);
     } catch (Failure& failure) {

@@ -19,6 +19,7 @@
 #include "common/format4.h"
 #include "common/half.h"
 #include "cpu/backend.h"
+#include "cpu/device.h"
 #include "lora_kernels.h"
 
 namespace lk::test {

@@ -106,7 +106,7 @@ LK_TEST(pool_changes_its_size_under_load) {
 }
 
 LK_TEST(workspaces_are_cached_counted_and_apart) {
-  Device device;
+  cpu::CpuDevice device(cpu::table(cpu::Isa::kScalar));
   {
     const Workspace a(device, 1000), b(device, 2000);
     CHECK(a.data() + a.size() <= b.data() || b.data() + b.size() <= a.data());

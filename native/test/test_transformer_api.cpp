@@ -141,11 +141,9 @@ LK_TEST(transformer_api_names_what_the_head_lacks) {
 }
 
 LK_TEST(transformer_api_says_what_a_backend_lacks) {
-  lk_device device;
-  KernelTable none = cpu::table(cpu::Isa::kScalar);
+  KernelTable none{};
   none.name = "none";
-  none.transformer = {};
-  device.kernels = &none;
+  cpu::CpuDevice device(none);
   Matrix x(2, 4), row(1, 4);
   const lk_tensor tx = x.tensor(), trow = row.tensor();
   expect(lk_add(&device, &tx, &tx, &tx), LK_UNSUPPORTED, {"lk_add", "none", "CPU"});
