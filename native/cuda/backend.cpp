@@ -1,0 +1,26 @@
+#include "cuda/backend.h"
+
+namespace lk::cuda {
+namespace {
+
+#ifdef LK_EMULATED
+constexpr const char* kName = "cuda-emulated";
+#else
+constexpr const char* kName = "cuda";
+#endif
+
+KernelTable build() {
+  KernelTable t{};
+  t.name = kName;
+  install_elementwise(t);
+  return t;
+}
+
+}  // namespace
+
+const KernelTable& table() {
+  static const KernelTable table = build();
+  return table;
+}
+
+}  // namespace lk::cuda

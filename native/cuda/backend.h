@@ -1,0 +1,25 @@
+// The CUDA backend as the rest of the library sees it. Every operation family has one folder whose install function puts
+// its entries into the table; an entry that is missing is LK_UNSUPPORTED.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "common/device.h"
+#include "common/kernel_table.h"
+
+namespace lk::cuda {
+
+void install_elementwise(KernelTable&);
+
+const KernelTable& table();
+
+// What there is: versions, and GPU 0, on which a kernel ran and answered. Throws Error(LK_BACKEND_UNAVAILABLE) with what is
+// missing. Safe to call where there is no driver.
+std::string probe();
+
+// Throws Error(LK_BACKEND_UNAVAILABLE).
+std::unique_ptr<Device> open(int32_t ordinal);
+
+}  // namespace lk::cuda

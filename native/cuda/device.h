@@ -1,0 +1,52 @@
+// A GPU as a device: one stream that all its operations go to, its memory pool, and what every call into the CUDA runtime
+// is checked by. README.md beside this file has the rules of streams and errors.
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include "common/device.h"
+
+namespace lk::cuda {
+
+class CudaDevice final : public Device {
+ public:
+  // Opens GPU `ordinal`. Work goes to a stream of its own, or to `*stream`, which stays the caller's and must outlive the
+  // device (the null handle there is the legacy default stream). Throws Error(LK_BACKEND_UNAVAILABLE).
+  CudaDevice(int32_t ordinal, const cudaStream_t* stream);
+  ~CudaDevice() override;
+
+  cudaStream_t stream() const { return stream_; }
+  const cudaDeviceProp& properties() const { return properties_; }
+
+  // Makes this GPU the calling thread's, which every call into the runtime presumes; throws where the device is lost.
+  void make_current();
+  // Nothing on success; otherwise throws the lk::Error that `error` means, having marked the device as lost where the GPU
+  // cannot go on. `what` was tried: "copying 12 bytes to the device".
+  void check(cudaError_t error, const char* what);
+
+  void query(lk_device_info& out) const override;
+  void* allocate(size_t bytes) override;
+  void* allocate_workspace(size_t bytes) override;
+  void release(void* memory) noexcept override;
+  int64_t free_bytes() const override;
+  bool keeps_workspaces() const override { return true; }  // a captured graph names them
+  void zero(void* memory, size_t bytes) override;
+  void copy_to_device(void* destination, const void* host_source, size_t bytes) override;
+  void copy_to_host(void* host_destination, const void* source, size_t bytes) override;
+  void synchronize() override;
+
+ private:
+  void copy(void* destination, const void* source, size_t bytes, cudaMemcpyKind kind);
+
+  cudaDeviceProp properties_{};
+  cudaStream_t stream_ = nullptr;
+  bool owns_stream_ = false;
+  cudaMemPool_t pool_ = nullptr;
+};
+
+// The device of an operation that was dispatched to this backend.
+inline CudaDevice& cuda_device(Device& device) {
+  return static_cast<CudaDevice&>(device);
+}
+
+}  // namespace lk::cuda
