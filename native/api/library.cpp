@@ -82,4 +82,11 @@ lk_status lk_dynamic_map(float out[256]) {
   });
 }
 
+lk_status lk_dynamic_map_unsigned(float out[256]) {
+  return guard("lk_dynamic_map_unsigned", [&] {
+    Check("lk_dynamic_map_unsigned").not_null(out, "out");
+    std::memcpy(out, lk::kDynamicMapUnsigned, 256 * sizeof(float));
+  });
+}
+
 }  // extern "C"

@@ -1,4 +1,4 @@
-// The 4-bit formats (NF4, FP4), double quantisation and the dynamic 8-bit map: THE place where their block arithmetic
+// The 4-bit formats (NF4, FP4), double quantisation and the dynamic 8-bit maps: THE place where their block arithmetic
 // stands; code books and thresholds are in format4_tables.h. lora_kernels.h (lk_weight) has the layout; native/README.md
 // the rules bit for bit.
 #pragma once

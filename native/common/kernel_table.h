@@ -7,6 +7,7 @@
 
 #include "lora_kernels.h"
 #include "lora_kernels_merge.h"
+#include "lora_kernels_optimizer.h"
 #include "lora_kernels_transformer.h"
 
 namespace lk {

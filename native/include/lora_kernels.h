@@ -32,7 +32,7 @@ extern "C" {
 #endif
 
 /* Raised by one whenever a struct, an enum value or the meaning of a function here changes. */
-#define LK_ABI_VERSION 2
+#define LK_ABI_VERSION 3
 
 typedef enum lk_status {
   LK_OK = 0,
@@ -186,10 +186,12 @@ typedef struct lk_lora {
 
 /* ---- format ---------------------------------------------------------------------------------------------------- */
 
-/* The 16 values of a 4-bit format's code book, and the 256 of the signed dynamic 8-bit map (Dettmers et al. 2021,
- * arXiv:2110.02861) that double quantisation uses. Host memory. */
+/* The 16 values of a 4-bit format's code book, and the 256, ascending, of the dynamic 8-bit maps (Dettmers et al. 2021,
+ * arXiv:2110.02861): the signed one, of double quantisation and of the first moment of 8-bit optimiser states, and the
+ * unsigned one, of the second moment. Host memory. */
 LK_API lk_status lk_code_book(int32_t format, float out[16]);
 LK_API lk_status lk_dynamic_map(float out[256]);
+LK_API lk_status lk_dynamic_map_unsigned(float out[256]);
 
 /* Quantises `source` (F32, BF16 or F16, any row stride) to 4 bits. The caller fills `out` with shape, format, block_size
  * and addresses; `absmax` != 0 asks for single quantisation, `absmax_codes` and `nested_absmax` != 0 with absmax == 0 for
@@ -235,30 +237,6 @@ LK_API lk_status lk_merge(lk_device* device, const lk_weight* weight, const lk_l
 /* The same into 4 bits: dequantise, add, quantise again; `out` as for lk_quantize. out's memory must not overlap weight's. */
 LK_API lk_status lk_merge_quantized(lk_device* device, const lk_weight* weight, const lk_lora* lora, float sign,
                                     lk_weight* out);
-
-/* ---- AdamW ----------------------------------------------------------------------------------------------------- */
-
-/* Loshchilov and Hutter 2019, arXiv:1711.05101, in torch's order: p *= 1 - lr * weight_decay; m = beta1 m + (1 - beta1) g;
- * v = beta2 v + (1 - beta2) g^2; p -= lr / (1 - beta1^t) * m / (sqrt(v) / sqrt(1 - beta2^t) + eps). Arithmetic in F32. */
-typedef struct lk_adamw_config {
-  float learning_rate, beta1, beta2, epsilon, weight_decay;
-  float gradient_scale; /* gradients are multiplied by it first (clipping, loss scale); 1 = none */
-  int64_t step;         /* t, from 1 */
-} lk_adamw_config;
-
-typedef struct lk_adamw_param {
-  lk_address parameter;   /* dtype [count], updated */
-  lk_address gradient;    /* gradient_dtype [count] */
-  lk_address exp_avg;     /* m, F32 [count], updated */
-  lk_address exp_avg_sq;  /* v, F32 [count], updated */
-  int64_t count;          /* elements */
-  int32_t dtype;          /* LK_F32 or LK_BF16 */
-  int32_t gradient_dtype; /* LK_F32 or LK_BF16 */
-} lk_adamw_param;
-
-/* One step over `count` tensors in one call. */
-LK_API lk_status lk_adamw_step(lk_device* device, const lk_adamw_config* config, const lk_adamw_param* parameters,
-                               int64_t count);
 
 #ifdef __cplusplus
 }

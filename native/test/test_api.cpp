@@ -248,26 +248,6 @@ LK_TEST(api_aligns_large_memory_to_huge_pages) {
         stats.allocated_peak_bytes == 5 << 20);
 }
 
-LK_TEST(api_checks_adamw) {
-  const Handle h;
-  float values[4] = {};
-  lk_adamw_config c{1e-3f, 0.9f, 0.999f, 1e-8f, 0.0f, 1.0f, 1};
-  lk_adamw_param p{
-      address_of(values), address_of(values + 1), address_of(values + 2), address_of(values + 3), 1, LK_F32, LK_F32};
-  CHECK(lk_adamw_step(h.device, &c, &p, 1) == LK_OK);
-  c.step = 0;
-  expect(lk_adamw_step(h.device, &c, &p, 1), LK_INVALID_ARGUMENT, {"step", "0"});
-  c.step = 1;
-  c.beta2 = 1;
-  expect(lk_adamw_step(h.device, &c, &p, 1), LK_INVALID_ARGUMENT, {"beta2", "[0, 1)"});
-  c.beta2 = 0.999f;
-  p.dtype = LK_F16;
-  expect(lk_adamw_step(h.device, &c, &p, 1), LK_UNSUPPORTED, {"parameters[0]", "F16"});
-  p.dtype = LK_F32;
-  p.exp_avg = 0;
-  expect(lk_adamw_step(h.device, &c, &p, 1), LK_INVALID_ARGUMENT, {"parameters[0]", "null"});
-}
-
 LK_TEST(api_maps_files) {
   lk_address data = 0;
   int64_t bytes = 0;

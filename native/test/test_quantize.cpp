@@ -166,6 +166,23 @@ LK_TEST(dynamic_map) {
   CHECK(fnv1a(kDynamicMap, 256) == 0xd677f22a96665bc4u);
 }
 
+LK_TEST(dynamic_map_unsigned) {
+  // As dynamic_map: twice as many values in each decade, and none below 0.
+  std::vector<double> values = {0.0};
+  for (int decade = 0; decade < 7; ++decade) {
+    const int means = 2 << decade;
+    for (int i = 0; i < means; ++i) {
+      values.push_back((0.1 + 0.9 * (i + 0.5) / means) * std::pow(10.0, decade - 6));
+    }
+  }
+  values.push_back(1.0);
+  CHECK(values.size() == 256);
+  float map[256];
+  CHECK(lk_dynamic_map_unsigned(map) == LK_OK);
+  for (size_t i = 0; i < 256; ++i) CHECK(std::fabs(map[i] - values[i]) <= 0x1p-22 * values[i]);
+  CHECK(fnv1a(map, 256) == 0x43811b16730a873eu);
+}
+
 LK_TEST(quantize_every_block_size_dtype_and_shape) {
   std::mt19937 generator(1);
   struct Shape {

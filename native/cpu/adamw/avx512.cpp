@@ -6,6 +6,9 @@ namespace lk::cpu::avx512 {
 namespace {
 
 #include "cpu/simd/io.inl"
+#include "cpu/simd/format.inl"
+#include "cpu/adamw/update.inl"
+#include "cpu/adamw/float_states.inl"
 #include "cpu/adamw/body.inl"
 
 }  // namespace

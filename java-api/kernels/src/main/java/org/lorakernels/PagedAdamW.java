@@ -153,7 +153,13 @@ public final class PagedAdamW extends NativeOwner {
     nativeConfig.learning_rate((float) newConfig.learningRate());
     nativeConfig.beta1((float) newConfig.beta1()).beta2((float) newConfig.beta2());
     nativeConfig.epsilon((float) newConfig.epsilon());
-    nativeConfig.weight_decay((float) newConfig.weightDecay());
+    nativeConfig.decoupled(1);
+    for (int i = 0; i < parameters.size(); i++) {
+      descriptors
+          .getPointer(lk_adamw_param.class, i)
+          .weight_decay((float) newConfig.weightDecay())
+          .learning_rate_scale(1);
+    }
   }
 
   /** Steps taken. */

@@ -14,7 +14,12 @@ import org.bytedeco.javacpp.tools.InfoMapper;
     value =
         @Platform(
             value = "linux-x86_64",
-            include = {"lora_kernels.h", "lora_kernels_merge.h", "lora_kernels_transformer.h"},
+            include = {
+              "lora_kernels.h",
+              "lora_kernels_merge.h",
+              "lora_kernels_optimizer.h",
+              "lora_kernels_transformer.h"
+            },
             link = "lora_kernels"),
     target = "org.lorakernels.bindings",
     global = "org.lorakernels.bindings.global.native_kernels")
