@@ -269,6 +269,45 @@ LK_TEST(combining_does_not_depend_on_the_number_of_threads) {
   });
 }
 
+// What is written past the caches, aligned and not, is what small results are made of.
+LK_TEST(large_results_are_those_of_their_rows) {
+  constexpr int64_t kRows = 2049, kCols = 2050, kStride = 2064;  // rows of whole lines, the last of them in part
+  static_assert(kRows * kCols > int64_t{4} << 20, "beyond the caches");
+  std::mt19937 generator(48);
+  const Matrix x = Matrix::random(generator, kRows, kCols, LK_F32, 1.0f, kCols);
+  const Matrix y = Matrix::random(generator, kRows, kCols, LK_F32, 1.0f, kCols);
+  const lk_tensor inputs[] = {x.tensor(), y.tensor()};
+  for_each_table([&](Device& device) {
+    for (int64_t shift : {0, 1}) {
+      std::vector<float> memory(kRows * kStride + 32), small(683 * kStride);
+      float* const line = memory.data() + (64 - address_of(memory.data()) % 64) / 4;
+      const float* const large = line + shift;
+      const lk_tensor out{address_of(large), kRows, kCols, kStride, LK_F32, 0};
+      const auto check = [&](const char* what, const auto& combine) {
+        combine(inputs, out);
+        for (int64_t row = 0; row < kRows; row += 683) {
+          lk_tensor parts[] = {inputs[0], inputs[1]};
+          for (lk_tensor& part : parts) {
+            part.data += static_cast<lk_address>(4 * row * kCols);
+            part.rows = std::min<int64_t>(683, kRows - row);
+          }
+          combine(parts, lk_tensor{address_of(small.data()), parts[0].rows, kCols, kStride, LK_F32, 0});
+          for (int64_t r = 0; r < parts[0].rows; ++r) {
+            const float* const expected = small.data() + r * kStride;
+            CHECK_TEXT(std::equal(expected, expected + kCols, large + (row + r) * kStride), what);
+          }
+        }
+      };
+      check("linear", [&](const lk_tensor* in, const lk_tensor& to) {
+        device.kernels->combine_linear(device, in, kWeights, 2, to);
+      });
+      check("elected", [&](const lk_tensor* in, const lk_tensor& to) {
+        device.kernels->combine_elected(device, in, kWeights, 2, LK_SIGN_TOTAL, to);
+      });
+    }
+  });
+}
+
 LK_TEST(combine_refuses_bad_arguments) {
   lk_device* device = nullptr;
   CHECK(lk_device_open(LK_BACKEND_CPU, 0, &device) == LK_OK);

@@ -2,7 +2,7 @@
 //
 // The bits of |x| are ordered as the magnitudes are, with NaN last. A cut "the first n by magnitude" is a key and a number
 // of elements with that very key: three passes count digits of 11, 10 and 10 bits from the top, each among the elements
-// that share the digits found before. Counts are kept by slice, a fixed part of the elements, so that the slices know how
+// that share the digits found before; no pass sorts. Counts are kept by slice, a fixed part of the elements, so that the slices know how
 // many of the equal ones stand before them: the first by index are taken, for any number of threads.
 
 class MagnitudeRanks {
@@ -74,10 +74,41 @@ class MagnitudeRanks {
         }
         write_piece(result, n, out, row, column);
       });
+      finish_writing();
     });
   }
 
  private:
+  // Elements that are looked through for a key that shares the prefix, before any is counted.
+  static constexpr int64_t kGroup = 64;
+
+  // Counts of digits. Neighbours are counted in tables of their own: equal digits, one after the other, would wait for one
+  // another. 32 bits keep the tables in the first cache; a slice that overflows them would take a tensor of 2^38 elements.
+  class Tables {
+   public:
+    static constexpr int64_t kTables = 4;
+    static constexpr size_t kBytes = static_cast<size_t>(kTables * kDigits) * sizeof(uint32_t);
+
+    explicit Tables(void* memory) : tables_(static_cast<uint32_t*>(memory)) {
+      std::fill(tables_, tables_ + kTables * kDigits, 0u);
+    }
+
+    void add(int64_t neighbour, uint32_t digit, bool counts) {
+      tables_[neighbour % kTables * kDigits + digit] += counts;
+    }
+
+    void sum(int64_t digits, int64_t* counts) const {
+      for (int64_t digit = 0; digit < digits; ++digit) {
+        counts[digit] = 0;
+        for (int64_t t = 0; t < kTables; ++t) counts[digit] += tables_[t * kDigits + digit];
+      }
+    }
+
+   private:
+    uint32_t* tables_;
+  };
+  static_assert(kPieceElements * sizeof(float) + Tables::kBytes <= kScratchBytes, "fits");
+
   static uint32_t key_of(float value) {
     uint32_t bits;
     std::memcpy(&bits, &value, 4);
@@ -97,30 +128,36 @@ class MagnitudeRanks {
     for_each_piece(x_.cols, slice * slice_, std::min(elements_, (slice + 1) * slice_), body);
   }
 
-  // counts(slice)[d] = elements with digit d in this pass, among those that share the digits of `prefix`. Neighbours are
-  // counted in tables of their own: equal digits, one after the other, would wait for one another.
+  static bool any_shares(const float* values, int64_t count, int above, uint32_t prefix) {
+    uint32_t any = 0;
+    for (int64_t i = 0; i < count; ++i) any |= static_cast<uint32_t>(key_of(values[i]) >> above == prefix >> above);
+    return any != 0;
+  }
+
+  // counts(slice)[d] = elements with digit d in this pass, among those that share the digits of `prefix`.
   void count_digits(int pass, uint32_t prefix) const {
-    constexpr int64_t kTables = 4;
     const int shift = kShift[pass], above = shift + kBits[pass];
     const uint32_t mask = (1u << kBits[pass]) - 1u;
     parallel_for(slices_, [&](int64_t slice, std::byte* memory) {
       float* const buffer = reinterpret_cast<float*>(memory);
-      int64_t* const tables = reinterpret_cast<int64_t*>(buffer + kPieceElements);
-      static_assert(kPieceElements * sizeof(float) + kTables * kDigits * sizeof(int64_t) <= kScratchBytes, "fits");
-      std::fill(tables, tables + kTables * kDigits, int64_t{0});
+      Tables tables(buffer + kPieceElements);
       for_slice(slice, [&](int64_t row, int64_t column, int64_t n) {
         const float* const values = read_piece(x_, row, column, n, buffer);
-        for (int64_t i = 0; i < n; ++i) {
-          const uint32_t key = key_of(values[i]);
-          const int64_t shares = key >> above == prefix >> above;
-          tables[i % kTables * kDigits + (key >> shift & mask)] += shares;
+        for (int64_t begin = 0; begin < n; begin += kGroup) {
+          const int64_t end = std::min(begin + kGroup, n);
+          if (pass > 0 && !any_shares(values + begin, end - begin, above, prefix)) continue;
+          const auto count_one = [&](int64_t i, int64_t table) {
+            const uint32_t key = key_of(values[i]);
+            tables.add(table, key >> shift & mask, key >> above == prefix >> above);
+          };
+          int64_t i = begin;
+          for (; i + Tables::kTables <= end; i += Tables::kTables) {
+            for (int64_t table = 0; table < Tables::kTables; ++table) count_one(i + table, table);
+          }
+          for (; i < end; ++i) count_one(i, 0);
         }
       });
-      int64_t* const count = counts(slice);
-      for (int64_t digit = 0; digit <= int64_t{mask}; ++digit) {
-        count[digit] = 0;
-        for (int64_t t = 0; t < kTables; ++t) count[digit] += tables[t * kDigits + digit];
-      }
+      tables.sum(int64_t{mask} + 1, counts(slice));
     });
   }
 

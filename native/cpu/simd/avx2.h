@@ -17,6 +17,8 @@ struct Simd {
   static F set1(float v) { return _mm256_set1_ps(v); }
   static F load(const float* p) { return _mm256_loadu_ps(p); }
   static void store(float* p, F v) { _mm256_storeu_ps(p, v); }
+  // Past the caches, to an aligned address; ends with _mm_sfence.
+  static void stream(float* p, F v) { _mm256_stream_ps(p, v); }
   // The first `count` lanes (0 ... kLanes); the others read as 0 and are not written.
   static F load_partial(const float* p, int count) { return _mm256_maskload_ps(p, mask(count)); }
   static void store_partial(float* p, F v, int count) { _mm256_maskstore_ps(p, mask(count), v); }

@@ -16,6 +16,8 @@ struct Simd {
   static F set1(float v) { return _mm512_set1_ps(v); }
   static F load(const float* p) { return _mm512_loadu_ps(p); }
   static void store(float* p, F v) { _mm512_storeu_ps(p, v); }
+  // Past the caches, to an aligned address; ends with _mm_sfence.
+  static void stream(float* p, F v) { _mm512_stream_ps(p, v); }
   // The first `count` lanes (0 ... kLanes); the others read as 0 and are not written.
   static F load_partial(const float* p, int count) { return _mm512_maskz_loadu_ps(mask(count), p); }
   static void store_partial(float* p, F v, int count) { _mm512_mask_storeu_ps(p, mask(count), v); }

@@ -26,6 +26,7 @@ struct Simd {
   static F set1(float v) { return {{v, v, v, v}}; }
   static F load(const float* p) { return {{p[0], p[1], p[2], p[3]}}; }
   static void store(float* p, F v) { store_partial(p, v, kLanes); }
+  static void stream(float* p, F v) { store(p, v); }
   // The first `count` lanes (0 ... kLanes); the others read as 0 and are not written.
   static F load_partial(const float* p, int count) {
     F v = zero();
