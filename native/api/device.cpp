@@ -40,16 +40,19 @@ std::string probe(int32_t backend) {
   no_backend(backend);
 }
 
-std::unique_ptr<lk_device> open_device(int32_t backend, int32_t ordinal) {
+// On `*stream` where it is not null.
+std::unique_ptr<lk_device> open_device(const char* operation, int32_t backend, int32_t ordinal,
+                                       const uint64_t* stream) {
   if (backend == LK_BACKEND_CPU) {
     std::string reason;
     const lk::KernelTable& kernels = lk::cpu::select(reason);
     if (ordinal != 0)
-      lk::fail(LK_BACKEND_UNAVAILABLE, "lk_device_open: there is one CPU device, 0, but %d was asked for", ordinal);
+      lk::fail(LK_BACKEND_UNAVAILABLE, "%s: there is one CPU device, 0, but %d was asked for", operation, ordinal);
+    if (stream) lk::fail(LK_UNSUPPORTED, "%s: a CPU device has no streams; use lk_device_open", operation);
     return std::make_unique<lk::cpu::CpuDevice>(kernels, std::move(reason));
   }
 #ifdef LK_WITH_CUDA
-  if (backend == LK_BACKEND_CUDA) return lk::cuda::open(ordinal);
+  if (backend == LK_BACKEND_CUDA) return lk::cuda::open(ordinal, stream);
 #endif
   no_backend(backend);
 }
@@ -78,7 +81,15 @@ lk_status lk_device_open(int32_t backend, int32_t ordinal, lk_device** out) {
   return guard("lk_device_open", [&] {
     Check("lk_device_open").not_null(out, "out");
     *out = nullptr;
-    *out = open_device(backend, ordinal).release();
+    *out = open_device("lk_device_open", backend, ordinal, nullptr).release();
+  });
+}
+
+lk_status lk_device_open_on_stream(int32_t backend, int32_t ordinal, uint64_t stream, lk_device** out) {
+  return guard("lk_device_open_on_stream", [&] {
+    Check("lk_device_open_on_stream").not_null(out, "out");
+    *out = nullptr;
+    *out = open_device("lk_device_open_on_stream", backend, ordinal, &stream).release();
   });
 }
 

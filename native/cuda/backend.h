@@ -19,7 +19,8 @@ const KernelTable& table();
 // missing. Safe to call where there is no driver.
 std::string probe();
 
-// Throws Error(LK_BACKEND_UNAVAILABLE).
-std::unique_ptr<Device> open(int32_t ordinal);
+// With a stream of its own, or on `*stream` (a cudaStream_t as an integer) where it is not null. Throws
+// Error(LK_BACKEND_UNAVAILABLE).
+std::unique_ptr<Device> open(int32_t ordinal, const uint64_t* stream);
 
 }  // namespace lk::cuda

@@ -148,18 +148,19 @@ void CudaDevice::zero(void* memory, size_t bytes) {
   check(cudaMemsetAsync(memory, 0, bytes, stream_), "clearing memory");
 }
 
-void CudaDevice::copy(void* destination, const void* source, size_t bytes, cudaMemcpyKind kind) {
+void CudaDevice::copy(void* destination, const void* source, size_t bytes) {
   make_current();
-  check(cudaMemcpyAsync(destination, source, bytes, kind, stream_), "copying memory");
+  // Default: the driver sees from the addresses where they are.
+  check(cudaMemcpyAsync(destination, source, bytes, cudaMemcpyDefault, stream_), "copying memory");
   check(cudaStreamSynchronize(stream_), "waiting for a copy");
 }
 
 void CudaDevice::copy_to_device(void* destination, const void* host_source, size_t bytes) {
-  copy(destination, host_source, bytes, cudaMemcpyHostToDevice);
+  copy(destination, host_source, bytes);
 }
 
 void CudaDevice::copy_to_host(void* host_destination, const void* source, size_t bytes) {
-  copy(host_destination, source, bytes, cudaMemcpyDeviceToHost);
+  copy(host_destination, source, bytes);
 }
 
 void CudaDevice::synchronize() {
@@ -167,9 +168,15 @@ void CudaDevice::synchronize() {
   check(cudaStreamSynchronize(stream_), "waiting for the device");
 }
 
-std::unique_ptr<Device> open(int32_t ordinal) {
+std::unique_ptr<Device> open(int32_t ordinal, const uint64_t* stream) {
   require_device(ordinal);
-  return std::make_unique<CudaDevice>(ordinal, nullptr);
+  if (!stream) return std::make_unique<CudaDevice>(ordinal, nullptr);
+  const cudaStream_t handle = reinterpret_cast<cudaStream_t>(static_cast<uintptr_t>(*stream));
+  if (handle == cudaStreamPerThread) {
+    fail(LK_INVALID_ARGUMENT,
+         "stream must be one stream, but the per-thread default stream is another one in every thread; make a stream");
+  }
+  return std::make_unique<CudaDevice>(ordinal, &handle);
 }
 
 }  // namespace lk::cuda

@@ -36,7 +36,7 @@ class CudaDevice final : public Device {
   void synchronize() override;
 
  private:
-  void copy(void* destination, const void* source, size_t bytes, cudaMemcpyKind kind);
+  void copy(void* destination, const void* source, size_t bytes);
 
   cudaDeviceProp properties_{};
   cudaStream_t stream_ = nullptr;

@@ -14,6 +14,9 @@
  *  - Outputs may not overlap inputs or one another, except where in-place use is named.
  *  - Results are bit-identical from run to run on one machine and one instruction set, for any number of threads.
  *  - A device handle may be used by several threads at once; the caller orders calls that touch the same memory.
+ *  - Operations of a CUDA device are queued on its stream and return before they are done; each sees what those queued
+ *    before it wrote. What goes wrong on the GPU is reported by a later call. Only calls that give values back to the host
+ *    (a copy, lk_quantize with its offset, a sum returned by value) wait.
  */
 #ifndef LORA_KERNELS_H
 #define LORA_KERNELS_H
@@ -41,7 +44,7 @@ typedef enum lk_status {
   LK_UNSUPPORTED = 3,      /* a valid request that this backend or build does not implement */
   LK_OUT_OF_MEMORY = 4,
   LK_BACKEND_UNAVAILABLE = 5, /* no such backend in this build, no driver, no device */
-  LK_DEVICE_LOST = 6,         /* the device failed; its handle can only be closed */
+  LK_DEVICE_LOST = 6,         /* the device failed; all that its handle can do is free and close */
   LK_IO_ERROR = 7,            /* a file could not be opened, mapped or read */
   LK_INTERNAL = 8             /* a defect of this library */
 } lk_status;
@@ -103,8 +106,17 @@ LK_API lk_status lk_backend_probe(int32_t backend, char* reason, size_t size);
 /* Opens a device. CPU: ordinal must be 0; LORA_KERNELS_BACKEND=scalar|avx2|avx512|avx512bf16 forces a kernel table and a
  * value that this machine cannot run is LK_BACKEND_UNAVAILABLE, never a silent fallback. */
 LK_API lk_status lk_device_open(int32_t backend, int32_t ordinal, lk_device** out);
-/* Frees the handle and its workspaces. Memory from lk_alloc still live is NOT freed: close after the last lk_free.
- * Null is allowed. */
+/* Opens CUDA device `ordinal` so that its operations go to the caller's stream instead of one of the handle's own:
+ * `stream` is a cudaStream_t (or CUstream) of that GPU as an integer, 0 the legacy default stream. It stays the caller's,
+ * and must outlive the handle. Work that the caller queues there and operations of the handle are ordered as they are
+ * queued; no other stream is ordered with either. The per-thread default stream (2) is another one in every thread, and
+ * refused. The stream may be captured into a CUDA graph: lk_device_synchronize, lk_alloc, copies and calls that return
+ * values by the host are not allowed meanwhile, and the same operations must have run once before the capture, so that no
+ * workspace has to be allocated (LK_UNSUPPORTED). A graph is replayed on this stream, while the handle and the memory it
+ * names live. */
+LK_API lk_status lk_device_open_on_stream(int32_t backend, int32_t ordinal, uint64_t stream, lk_device** out);
+/* Waits for the device, then frees the handle and its workspaces. Memory from lk_alloc still live is NOT freed: close
+ * after the last lk_free. A lost device can be closed. Null is allowed. */
 LK_API lk_status lk_device_close(lk_device* device);
 LK_API lk_status lk_device_query(const lk_device* device, lk_device_info* out);
 LK_API lk_status lk_device_memory(const lk_device* device, lk_memory_stats* out);
@@ -116,9 +128,10 @@ LK_API lk_status lk_device_synchronize(lk_device* device);
 /* `bytes` of zeroed device memory, aligned to 64 bytes; 0 bytes give a unique, valid address. LK_OUT_OF_MEMORY says how
  * much was asked for, how much is free, and the peak. */
 LK_API lk_status lk_alloc(lk_device* device, int64_t bytes, lk_address* out);
-/* Address from lk_alloc of the same device, or 0. */
+/* Address from lk_alloc of the same device, or 0. Operations queued before still see the memory. Works on a lost device. */
 LK_API lk_status lk_free(lk_device* device, lk_address address);
-/* Copies between host memory and the device; ordered after work already given to it, and complete on return. */
+/* Copies between host memory and the device, or (either of them) within the device; ordered after work already given to
+ * it, and complete on return. */
 LK_API lk_status lk_copy_to_device(lk_device* device, lk_address destination, lk_address host_source, int64_t bytes);
 LK_API lk_status lk_copy_to_host(lk_device* device, lk_address host_destination, lk_address source, int64_t bytes);
 

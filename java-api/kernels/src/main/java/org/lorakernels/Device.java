@@ -51,13 +51,33 @@ public final class Device extends NativeOwner {
   }
 
   /**
-   * A CUDA device.
+   * A CUDA device, with a stream of its own.
    *
    * @param ordinal its number, from 0
    * @throws BackendUnavailableException where there is none, with every cause
    */
   public static Device cuda(int ordinal) {
     return open(Backend.CUDA, ordinal);
+  }
+
+  /**
+   * A CUDA device whose operations go to a stream of the caller, in the order in which both queue
+   * work there; no other stream is ordered with them. Such a stream may be captured into a CUDA
+   * graph once the same operations have run: {@code lora_kernels.h} has the rules.
+   *
+   * @param ordinal number of the GPU, from 0
+   * @param stream a {@code cudaStream_t} (or {@code CUstream}) of that GPU, as the address that
+   *     JavaCPP's pointer has; 0 is the legacy default stream. It stays the caller's and must
+   *     outlive this device and its tensors
+   * @throws BackendUnavailableException where there is none, with every cause
+   */
+  public static Device cudaOnStream(int ordinal, long stream) {
+    NativeLibrary.ensureLoaded();
+    lk_device handle = new lk_device(null);
+    int status =
+        native_kernels.lk_device_open_on_stream(Backend.CUDA.ordinal(), ordinal, stream, handle);
+    NativeLibrary.check("Device.cudaOnStream", status);
+    return new Device(Backend.CUDA, ordinal, handle);
   }
 
   private static Device open(Backend backend, int ordinal) {
@@ -144,7 +164,10 @@ public final class Device extends NativeOwner {
     }
   }
 
-  /** Waits for all operations given to this device. */
+  /**
+   * Waits for all operations given to this device. Those of a CPU device are done when they return;
+   * those of a CUDA device are queued, and what goes wrong on the GPU is thrown by a later call.
+   */
   public void synchronize() {
     acquireUse("synchronize");
     try {
