@@ -4,6 +4,7 @@
 #   cppbuild.sh [install]        the shared library, into native/cppbuild/<platform>/{lib,include}
 #   cppbuild.sh test [FILTER]    builds and runs the native tests
 #   cppbuild.sh sanitize [FILTER]  the same under AddressSanitizer and UndefinedBehaviorSanitizer
+#   cppbuild.sh emulate [FILTER]  builds the CUDA backend for the emulator (native/emulator) and runs the native tests on it
 #   cppbuild.sh cuda-archs [ARCH ...]  compiles the CUDA sources for every architecture, and prints times and sizes
 #   cppbuild.sh ceilings [SECONDS]  measures what the machine can do at most and prints it as JSON
 #   cppbuild.sh tools            says which tool is missing and what package has it, or nothing
@@ -119,6 +120,10 @@ case "$verb" in
     build sanitize -DLK_CUDA=OFF -DLK_TESTS=ON -DLK_SANITIZE=ON -DCMAKE_BUILD_TYPE=RelWithDebInfo
     native/cppbuild/build-sanitize/lora_kernels_tests ${filter:+"$filter"}
     ;;
+  emulate)
+    build emulated -DLK_CUDA=OFF -DLK_TESTS=ON -DLK_EMULATOR=ON
+    LK_TEST_TABLES=cuda native/cppbuild/build-emulated/lora_kernels_tests ${filter:+"$filter"}
+    ;;
   cuda-archs)
     LK_CUDA=ON cuda_arguments
     shift
@@ -155,7 +160,7 @@ case "$verb" in
     rm -rf native/cppbuild
     ;;
   *)
-    echo "usage: cppbuild.sh [install | test [FILTER] | sanitize [FILTER] | cuda-archs [ARCH ...] | ceilings [SECONDS] | tools | format | format-check | clean]" >&2
+    echo "usage: cppbuild.sh [install | test [FILTER] | sanitize [FILTER] | emulate [FILTER] | cuda-archs [ARCH ...] | ceilings [SECONDS] | tools | format | format-check | clean]" >&2
     exit 2
     ;;
 esac

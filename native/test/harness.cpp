@@ -1,7 +1,12 @@
 #include "test/harness.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
+
+#ifdef LK_EMULATED
+#include "test/emulated_device.h"
+#endif
 
 namespace lk::test {
 namespace {
@@ -20,6 +25,12 @@ size_t element_size(lk_dtype dtype) {
   return dtype == LK_F32 ? 4 : 2;
 }
 
+// LK_TEST_TABLES: cpu or cuda; all tables where it is not set.
+bool wanted(const char* tables) {
+  const char* chosen = std::getenv("LK_TEST_TABLES");
+  return !chosen || std::strcmp(chosen, tables) == 0;
+}
+
 }  // namespace
 
 void fail_at(const char* file, int line, const std::string& what) {
@@ -33,6 +44,10 @@ int register_case(const char* name, void (*body)()) {
 }
 
 void for_each_table(const std::function<void(Device&)>& f) {
+#ifdef LK_EMULATED
+  if (wanted("cuda")) on_emulator(f);
+#endif
+  if (!wanted("cpu")) return;
   for (cpu::Isa isa : {cpu::Isa::kScalar, cpu::Isa::kAvx2, cpu::Isa::kAvx512, cpu::Isa::kAvx512Bf16}) {
     if (!cpu::supported(isa)) continue;
     cpu::CpuDevice device(cpu::table(isa));
@@ -176,6 +191,9 @@ static int run(const char* filter) {
     } catch (const Failure& failure) {
       ++failed;
       std::printf("FAILED %s: %s\n", c.name, failure.message.c_str());
+    } catch (const Error& error) {
+      ++failed;
+      std::printf("FAILED %s: status %d: %s\n", c.name, error.status, error.message.c_str());
     }
     std::fflush(stdout);
   }
