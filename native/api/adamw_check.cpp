@@ -64,6 +64,10 @@ void AdamwCheck::parameter(const lk_adamw_param& p, int64_t index) const {
   const int64_t bytes = state_bytes(p, index);
   address(p, index, "exp_avg", p.exp_avg, bytes);
   address(p, index, "exp_avg_sq", p.exp_avg_sq, bytes);
+  if (p.state_format == LK_STATE_8BIT) {
+    address(p, index, "absmax1", p.absmax1, 4);
+    address(p, index, "absmax2", p.absmax2, 4);
+  }
   if (p.master != 0) address(p, index, "master", p.master, 4);
 }
 
@@ -74,8 +78,7 @@ int64_t AdamwCheck::state_bytes(const lk_adamw_param& p, int64_t index) const {
     case LK_STATE_BF16:
       return 2;
     case LK_STATE_8BIT:
-      fail(LK_UNSUPPORTED, "%s: %s[%lld].state_format LK_STATE_8BIT is not implemented", operation_, list_,
-           static_cast<long long>(index));
+      return 1;
     default:
       fail(LK_INVALID_ARGUMENT,
            "%s: %s[%lld].state_format must be LK_STATE_F32, LK_STATE_BF16 or LK_STATE_8BIT, but is %d", operation_,

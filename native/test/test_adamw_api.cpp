@@ -150,6 +150,9 @@ LK_TEST(api_checks_adamw) {
   expect(with_parameter([](Param& p) { p.state_format = 3; }), LK_INVALID_ARGUMENT, {"state_format", "3"});
   expect(with_parameter([](Param& p) { p.exp_avg = 0; }), LK_INVALID_ARGUMENT, {"parameters[1].exp_avg", "null"});
   expect(with_parameter([](Param& p) { p.exp_avg_sq += 2; }), LK_INVALID_ARGUMENT, {"exp_avg_sq", "aligned", "4"});
+  const auto eight_bit = [](Param& p) { p.state_format = LK_STATE_8BIT; };
+  expect(with_parameter([&](Param& p) { eight_bit(p), p.absmax1 = 0; }), LK_INVALID_ARGUMENT, {"absmax1", "null"});
+  expect(with_parameter([&](Param& p) { eight_bit(p), p.absmax2 += 2; }), LK_INVALID_ARGUMENT, {"absmax2", "aligned"});
   expect(with_parameter([](Param& p) { p.master = p.parameter; }), LK_INVALID_ARGUMENT, {"master", "BF16", "F32"});
   expect(with_parameter([](Param& p) { p.count = -1; }), LK_INVALID_ARGUMENT, {"parameters[1].count", "-1"});
   expect(with_parameter([](Param& p) { p.weight_decay = -1; }), LK_INVALID_ARGUMENT, {"weight_decay", "-1"});

@@ -1,3 +1,4 @@
+#include "cpu/adamw/state_map.h"
 #include "cpu/simd/target.h"
 
 #include "cpu/simd/begin_avx2.inl"
@@ -9,6 +10,8 @@ namespace {
 #include "cpu/simd/format.inl"
 #include "cpu/adamw/update.inl"
 #include "cpu/adamw/float_states.inl"
+#include "cpu/adamw/codes_avx2.inl"
+#include "cpu/adamw/block_states.inl"
 #include "cpu/adamw/body.inl"
 
 }  // namespace

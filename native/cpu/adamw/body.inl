@@ -4,8 +4,14 @@
 // Elements [begin, end) of a tensor.
 inline void update_chunk(const lk_adamw_config& config, const lk_adamw_param& t, int64_t begin, int64_t end) {
   const AdamwConstants constants(config, t);
-  if (t.state_format == LK_STATE_BF16) return update_float_states<Format<LK_BF16>>(constants, t, begin, end);
-  update_float_states<F32>(constants, t, begin, end);
+  switch (t.state_format) {
+    case LK_STATE_8BIT:
+      return update_block_states(constants, t, begin, end);
+    case LK_STATE_BF16:
+      return update_float_states<Format<LK_BF16>>(constants, t, begin, end);
+    default:
+      return update_float_states<F32>(constants, t, begin, end);
+  }
 }
 
 void adamw_step(Device& device, const lk_adamw_config& config, const lk_adamw_param* parameters, int64_t count) {

@@ -1,3 +1,5 @@
+#include "cpu/adamw/state_map.h"
+#include "cpu/dynamic_codes.h"
 #include "cpu/simd/target.h"
 
 #include "cpu/simd/scalar.h"
@@ -9,6 +11,8 @@ namespace {
 #include "cpu/simd/format.inl"
 #include "cpu/adamw/update.inl"
 #include "cpu/adamw/float_states.inl"
+#include "cpu/adamw/codes_scalar.inl"
+#include "cpu/adamw/block_states.inl"
 #include "cpu/adamw/body.inl"
 
 }  // namespace

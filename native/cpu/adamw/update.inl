@@ -2,7 +2,7 @@
 // depend on the element is formed once for each tensor, in float64, and rounded once:
 //
 //   g = gradient_scale * g + l2 * p;  p = p * decay;  m = m + (1 - beta1) * (g - m);  v = beta2 * v + ((1 - beta2) * g) * g;
-//   p = p - step_size * (m / (sqrt(v) / root_correction2 + epsilon))
+//   p = p - step_size * (m / (sqrt(v) * inverse_root_correction2 + epsilon))
 //
 // where l2 is 0 in AdamW and decay is 1 in Adam.
 
@@ -16,7 +16,7 @@ struct AdamwConstants {
         one_minus_beta2(static_cast<float>(1.0 - exact(c.beta2))),
         epsilon(c.epsilon),
         step_size(static_cast<float>(rate(c, t) / (1.0 - std::pow(exact(c.beta1), double(c.step))))),
-        root_correction2(static_cast<float>(std::sqrt(1.0 - std::pow(exact(c.beta2), double(c.step))))) {}
+        inverse_root_correction2(static_cast<float>(1.0 / std::sqrt(1.0 - std::pow(exact(c.beta2), double(c.step))))) {}
 
   static double rate(const lk_adamw_config& c, const lk_adamw_param& t) {
     return exact(c.learning_rate) * exact(t.learning_rate_scale);
@@ -29,7 +29,8 @@ struct AdamwConstants {
     return std::strtod(text, nullptr);
   }
 
-  float gradient_scale, l2, decay, one_minus_beta1, beta2, one_minus_beta2, epsilon, step_size, root_correction2;
+  float gradient_scale, l2, decay, one_minus_beta1, beta2, one_minus_beta2, epsilon, step_size,
+      inverse_root_correction2;
 };
 
 inline void update(const AdamwConstants& k, const Simd::F g_in, Simd::F& p, Simd::F& m, Simd::F& v) {
@@ -37,8 +38,7 @@ inline void update(const AdamwConstants& k, const Simd::F g_in, Simd::F& p, Simd
   p = Simd::mul(p, Simd::set1(k.decay));
   m = Simd::fma(Simd::set1(k.one_minus_beta1), Simd::sub(g, m), m);
   v = Simd::fma(Simd::mul(Simd::set1(k.one_minus_beta2), g), g, Simd::mul(Simd::set1(k.beta2), v));
-  const Simd::F denominator =
-      Simd::add(Simd::div(Simd::sqrt(v), Simd::set1(k.root_correction2)), Simd::set1(k.epsilon));
+  const Simd::F denominator = Simd::fma(Simd::sqrt(v), Simd::set1(k.inverse_root_correction2), Simd::set1(k.epsilon));
   p = Simd::sub(p, Simd::mul(Simd::set1(k.step_size), Simd::div(m, denominator)));
 }
 

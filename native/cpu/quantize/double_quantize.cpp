@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "common/format4.h"
+#include "cpu/dynamic_codes.h"
 #include "cpu/thread_pool.h"
 
 namespace lk::cpu {
@@ -55,27 +56,6 @@ void sum_vectors(const float* x, int64_t vectors, float* sums) {
   for (int64_t i = rows * 4 * kWidth; i < vectors * kWidth; ++i) sums[i % kWidth] += x[i];
   for (int i = kWidth; i < 4 * kWidth; ++i) sums[i % kWidth] += cascade.columns()[i];
 }
-
-// The nearest codes of a map, by way of 65536 bins: the code is the number of midpoints of the map below the centre of
-// the bin that a value in [-1, 1] falls into.
-class DynamicCodes {
- public:
-  explicit DynamicCodes(const float* map) {
-    for (int i = 0; i < 255; ++i) midpoints_[i] = (map[i] + map[i + 1]) * 0.5f;
-  }
-
-  uint8_t code(float value) const {
-    const float clamped = std::min(1.0f, std::max(-1.0f, value));
-    const int bin = static_cast<int>((clamped + 1.0f) * 0.5f * 65535.0f + 0.5f);
-    const float centre = -1.0f + 2.0f * static_cast<float>(bin) / 65535.0f;
-    unsigned code = 0;  // a binary search without branches, which nothing could predict
-    for (unsigned step = 128; step > 0; step /= 2) code += step * (midpoints_[code + step - 1] < centre);
-    return static_cast<uint8_t>(code);
-  }
-
- private:
-  float midpoints_[255];
-};
 
 // One block of at most 256 absmax values; returns its own absmax.
 float quantize_nested_block(const float* absmax, int64_t count, float offset, const DynamicCodes& dynamic,
