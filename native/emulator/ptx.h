@@ -42,6 +42,19 @@ uint64_t atomic_update(void* address, int bytes, uint64_t operand,
 uint64_t atomic_exchange_if(void* address, int bytes, uint64_t expected, uint64_t desired);
 void memory_fence();  // __threadfence and its like
 
+// cp.async: `bytes` (4, 8 or 16) at `to` become the first `from_bytes` at `from` and zeros, late.
+void cp_async(uint32_t to, const void* from, uint32_t bytes, uint32_t from_bytes);
+void cp_async_commit();
+void cp_async_wait(int pending_groups);
+
+// Matrices of 8 x 8 elements of 16 bits; count: 1, 2 or 4. `row` of lane l addresses row l % 8 of matrix l / 8.
+void ldmatrix(uint32_t* m, uint32_t row, int count, bool transposed);
+void stmatrix(const uint32_t* m, uint32_t row, int count, bool transposed);
+
+// mma.sync with F32 accumulators: d += a * b; operands are F16 (half) or BF16.
+void mma_m16n8k16(float* d, const uint32_t* a, uint32_t b0, uint32_t b1, bool half);
+void mma_m16n8k8(float* d, const uint32_t* a, uint32_t b, bool half);
+
 // A thread that polls memory gives others their turn.
 void pause();
 uint64_t clock();

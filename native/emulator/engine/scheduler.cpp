@@ -46,13 +46,27 @@ Fiber* running = nullptr;        // the fiber that has the processor
 std::vector<Thread*> unstarted;  // the last one starts next
 std::deque<Thread*> ready;
 std::vector<Fiber*> between;  // fibers that ended a thread and wait for another
-Background background{};
+
+std::vector<Background>& backgrounds() {
+  static std::vector<Background> all;
+  return all;
+}
+
+// Lets one event happen; false: there is none.
+bool background_step() {
+  for (const Background& events : backgrounds()) {
+    if (!events.pending()) continue;
+    events.step();
+    return true;
+  }
+  return false;
+}
 
 void run_threads();
 
 // A thread that can run, or null. The caller makes sure that it gets the processor.
 Thread* next_thread() {
-  if (background.pending && background.pending() && (random_bits() & 15) == 0) background.step();
+  if (seed != 0 && (random_bits() & 15) == 0) background_step();
   for (;;) {
     const bool start = !unstarted.empty() && (ready.empty() || seed == 0 || (random_bits() & 3) == 0);
     if (start) {
@@ -72,8 +86,7 @@ Thread* next_thread() {
       }
       return thread;
     }
-    if (!background.pending || !background.pending()) return nullptr;
-    background.step();
+    if (!background_step()) return nullptr;
   }
 }
 
@@ -108,6 +121,7 @@ void run_threads() {
   for (;;) {
     kernel(kernel_context);
     Thread* thread = current;
+    for (const Background& events : backgrounds()) events.thread_ended(*thread);
     thread->ended = true;
     thread->fiber = nullptr;
     thread->warp->alive &= ~(1u << thread->lane);
@@ -192,7 +206,7 @@ void forget_threads(Block& block) {
   ready.clear();
   unstarted.clear();
   set_current(nullptr);
-  if (background.abandoned) background.abandoned();
+  for (const Background& events : backgrounds()) events.forget();
 }
 
 bool run_block(Block& block) {
@@ -211,7 +225,6 @@ bool run_block(Block& block) {
     report_deadlock(block);
     abandoned = true;
   }
-  if (!abandoned && background.ended) background.ended(block);
   if (!end_shared(block)) abandoned = true;
   if (abandoned) forget_threads(block);
   return !abandoned;
@@ -274,8 +287,9 @@ bool random_schedule() {
   return seed != 0;
 }
 
-void set_background(const Background& events) {
-  background = events;
+int add_background(const Background& events) {
+  backgrounds().push_back(events);
+  return 0;
 }
 
 Settings& settings() {

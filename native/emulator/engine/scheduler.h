@@ -21,13 +21,13 @@ void may_yield();
 uint64_t random_bits();
 bool random_schedule();
 
-// Kinds of events that happen by themselves between two turns: an asynchronous copy lands. Registered once.
+// Events that happen by themselves between two turns: an asynchronous copy lands. Registered once, before any launch.
 struct Background {
-  bool (*pending)();      // something may still happen
-  void (*step)();         // one of them happens
-  void (*ended)(Block&);  // the threads of a block have ended
-  void (*abandoned)();    // forget everything
+  bool (*pending)();              // something is still to happen
+  void (*step)();                 // one of them happens
+  void (*thread_ended)(Thread&);  // called in the thread's name
+  void (*forget)();               // a launch begins or was abandoned
 };
-void set_background(const Background& background);
+int add_background(const Background& events);
 
 }  // namespace lk::emulator

@@ -4,53 +4,12 @@
 #include <algorithm>
 #include <numeric>
 
-#include "emulator/control.h"
-#include "test/harness.h"
+#include "emulator/test/schedules.cuh"
 
 namespace lk::test {
 namespace {
 
 using emulator::shared_memory;
-
-template <typename... Parameters, typename... Arguments>
-cudaError_t run(void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared_bytes, Arguments... arguments) {
-  cudaLaunchConfig_t config;
-  config.gridDim = grid;
-  config.blockDim = block;
-  config.dynamicSmemBytes = shared_bytes;
-  const cudaError_t error = cudaLaunchKernelEx(&config, kernel, arguments...);
-  return error == cudaSuccess ? cudaDeviceSynchronize() : error;
-}
-
-// body() under every kind of schedule; nothing may be found.
-template <typename F>
-void under_all_schedules(F body) {
-  for (uint64_t seed : {0, 1, 2, 7, 8}) {
-    emulator::settings().seed = seed;
-    body();
-    for (const std::string& finding : emulator::take_findings()) CHECK_TEXT(false, finding);
-  }
-  emulator::settings().seed = 0;
-}
-
-// body() must be found wrong with a text that contains `expected`, whatever the schedule.
-template <typename F>
-void must_find(const char* expected, F body) {
-  for (uint64_t seed : {0, 1, 2, 7, 8}) {
-    emulator::settings().seed = seed;
-    emulator::take_findings();
-    body();
-    bool found = false;
-    std::string all;
-    for (const std::string& finding : emulator::take_findings()) {
-      found |= finding.find(expected) != std::string::npos;
-      all += finding + "; ";
-    }
-    CHECK_TEXT(found, std::string("expected ") + expected + ", found " + all);
-    emulator::restore_machine();
-  }
-  emulator::settings().seed = 0;
-}
 
 __global__ void coordinates(unsigned* out) {
   const unsigned block = (blockIdx.z * gridDim.y + blockIdx.y) * gridDim.x + blockIdx.x;
@@ -135,7 +94,7 @@ LK_TEST(emulator_gives_every_thread_its_coordinates) {
   under_all_schedules([] {
     const dim3 grid(3, 5, 2), block(4, 3, 7);
     std::vector<unsigned> out(3 * 5 * 2 * 4 * 3 * 7, 0);
-    CHECK(run(coordinates, grid, block, 0, out.data()) == cudaSuccess);
+    CHECK(run_kernel(coordinates, grid, block, 0, out.data()) == cudaSuccess);
     for (unsigned count : out) CHECK(count == 1);
   });
 }
@@ -145,7 +104,7 @@ LK_TEST(emulator_barriers_order_shared_memory) {
     for (unsigned threads : {1u, 31u, 32u, 33u, 256u, 1024u}) {
       std::vector<int> in(threads * 4), out(threads * 4);
       std::iota(in.begin(), in.end(), 100);
-      CHECK(run(reverse, dim3(4), dim3(threads), threads * 4, in.data(), out.data()) == cudaSuccess);
+      CHECK(run_kernel(reverse, dim3(4), dim3(threads), threads * 4, in.data(), out.data()) == cudaSuccess);
       for (unsigned i = 0; i < in.size(); ++i) {
         CHECK(out[i] == in[i / threads * threads + threads - 1 - i % threads]);
       }
@@ -157,7 +116,7 @@ LK_TEST(emulator_warps_meet_again_after_divergent_loops) {
   under_all_schedules([] {
     std::vector<int> in(256), out(256);
     std::iota(in.begin(), in.end(), 1);
-    CHECK(run(sums, dim3(1), dim3(256), 8 * 4, in.data(), out.data()) == cudaSuccess);
+    CHECK(run_kernel(sums, dim3(1), dim3(256), 8 * 4, in.data(), out.data()) == cudaSuccess);
     int expected = 0;
     for (int i = 0; i < 256; ++i) expected += in[i] * (i % 7 + 1) * (i % 7 + 2) / 2;
     for (int value : out) CHECK(value == expected);
@@ -167,7 +126,7 @@ LK_TEST(emulator_warps_meet_again_after_divergent_loops) {
 LK_TEST(emulator_warp_functions_follow_the_manual) {
   under_all_schedules([] {
     std::vector<uint64_t> out(32 * 12);
-    CHECK(run(warp_functions, dim3(1), dim3(32), 0, out.data()) == cudaSuccess);
+    CHECK(run_kernel(warp_functions, dim3(1), dim3(32), 0, out.data()) == cudaSuccess);
     for (uint64_t lane = 0; lane < 32; ++lane) {
       const uint64_t* mine = &out[lane * 12];
       CHECK(mine[0] == 0x49249249u && mine[1] == 1 && mine[2] == 0 && mine[3] == 50);
@@ -181,33 +140,33 @@ LK_TEST(emulator_warp_functions_follow_the_manual) {
 }
 
 LK_TEST(emulator_finds_threads_that_wait_forever) {
-  must_find("deadlock", [] { CHECK(run(barrier_of_some, dim3(2), dim3(64), 0) == cudaErrorLaunchFailure); });
+  must_find("deadlock", [] { CHECK(run_kernel(barrier_of_some, dim3(2), dim3(64), 0) == cudaErrorLaunchFailure); });
 }
 
 LK_TEST(emulator_finds_divergent_collectives) {
-  must_find("divergence", [] { CHECK(run(divergent, dim3(1), dim3(32), 0) == cudaErrorLaunchFailure); });
-  must_find("names lanes that have ended", [] { run(mask_of_ended_lanes, dim3(1), dim3(32), 0); });
+  must_find("divergence", [] { CHECK(run_kernel(divergent, dim3(1), dim3(32), 0) == cudaErrorLaunchFailure); });
+  must_find("names lanes that have ended", [] { run_kernel(mask_of_ended_lanes, dim3(1), dim3(32), 0); });
 }
 
 #ifndef __SANITIZE_ADDRESS__
 LK_TEST(emulator_finds_writes_behind_shared_memory) {
-  must_find("behind the end", [] { run(behind_shared, dim3(3), dim3(32), 400, 100); });
+  must_find("behind the end", [] { run_kernel(behind_shared, dim3(3), dim3(32), 400, 100); });
 }
 #endif
 
 LK_TEST(emulator_poisons_shared_memory) {
   under_all_schedules([] {
     std::vector<float> out(32, 0.0f);
-    CHECK(run(read_unwritten, dim3(1), dim3(32), 128, out.data()) == cudaSuccess);
+    CHECK(run_kernel(read_unwritten, dim3(1), dim3(32), 128, out.data()) == cudaSuccess);
     for (float value : out) CHECK(std::isnan(value));
   });
 }
 
 LK_TEST(emulator_refuses_what_a_gpu_refuses) {
-  CHECK(run(barrier_of_some, dim3(0), dim3(32), 0) == cudaErrorInvalidConfiguration);
-  CHECK(run(barrier_of_some, dim3(1), dim3(1025), 0) == cudaErrorInvalidConfiguration);
-  CHECK(run(barrier_of_some, dim3(1, 65536), dim3(32), 0) == cudaErrorInvalidConfiguration);
-  CHECK(run(read_unwritten, dim3(1), dim3(32), 49153, nullptr) == cudaErrorInvalidValue);  // not asked for
+  CHECK(run_kernel(barrier_of_some, dim3(0), dim3(32), 0) == cudaErrorInvalidConfiguration);
+  CHECK(run_kernel(barrier_of_some, dim3(1), dim3(1025), 0) == cudaErrorInvalidConfiguration);
+  CHECK(run_kernel(barrier_of_some, dim3(1, 65536), dim3(32), 0) == cudaErrorInvalidConfiguration);
+  CHECK(run_kernel(read_unwritten, dim3(1), dim3(32), 49153, nullptr) == cudaErrorInvalidValue);  // not asked for
   CHECK(cudaGetLastError() == cudaErrorInvalidValue && cudaGetLastError() == cudaSuccess);
 }
 
