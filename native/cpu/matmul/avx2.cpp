@@ -37,6 +37,7 @@ constexpr int kBlockRows = 192, kBlockColumns = 128;  // sums and left operand, 
 
 #include "cpu/matmul/gemv.inl"
 #include "cpu/matmul/gemv_avx2.inl"
+#include "cpu/matmul/gemv_transposed.inl"
 #include "cpu/matmul/gradient.inl"
 
 template <typename F>
@@ -48,6 +49,11 @@ template <typename F>
 void with_decoder(const lk_weight& weight, int32_t, F&& f) {
   if (AlignedBlocks::is_aligned(weight)) return f(BlockDecoder(weight));
   f(GeneralDecoder(weight));
+}
+
+template <typename F>
+void with_rows(const lk_weight& weight, F&& f) {
+  f(GeneralRows(weight));
 }
 
 #include "cpu/matmul/operations.inl"

@@ -41,6 +41,8 @@ constexpr int kBlockRows = 264, kBlockColumns = 128;  // sums and left operand, 
 
 #include "cpu/matmul/gemv.inl"
 #include "cpu/matmul/gemv_avx512.inl"
+#include "cpu/matmul/gemv_transposed.inl"
+#include "cpu/matmul/gemv_transposed_avx512.inl"
 #include "cpu/matmul/gradient.inl"
 
 template <typename F>
@@ -52,6 +54,12 @@ template <typename F>
 void with_decoder(const lk_weight& weight, int32_t, F&& f) {
   if (AlignedBlocks::is_aligned(weight)) return f(BlockDecoder(weight));
   f(GeneralDecoder(weight));
+}
+
+template <typename F>
+void with_rows(const lk_weight& weight, F&& f) {
+  if (AlignedBlocks::is_aligned(weight)) return f(BlockRows(weight));
+  f(GeneralRows(weight));
 }
 
 #include "cpu/matmul/operations.inl"

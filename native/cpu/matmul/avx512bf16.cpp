@@ -46,6 +46,8 @@ constexpr int kBlockRows = 264, kBlockColumns = 128;  // sums and left operand, 
 #include "cpu/matmul/gemv.inl"
 #include "cpu/matmul/gemv_avx512.inl"
 #include "cpu/matmul/gemv_bf16.inl"
+#include "cpu/matmul/gemv_transposed.inl"
+#include "cpu/matmul/gemv_transposed_avx512.inl"
 #include "cpu/matmul/gradient.inl"
 
 // A dense weight in F32 or F16 keeps its precision.
@@ -60,6 +62,12 @@ void with_decoder(const lk_weight& weight, int32_t dtype, F&& f) {
   if (!AlignedBlocks::is_aligned(weight)) return f(GeneralDecoder(weight));
   if (dtype == LK_BF16) return f(Bf16BlockDecoder(weight));
   f(BlockDecoder(weight));
+}
+
+template <typename F>
+void with_rows(const lk_weight& weight, F&& f) {
+  if (AlignedBlocks::is_aligned(weight)) return f(BlockRows(weight));
+  f(GeneralRows(weight));
 }
 
 #include "cpu/matmul/operations.inl"

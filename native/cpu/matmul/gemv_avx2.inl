@@ -9,6 +9,7 @@ class BlockDecoder : public AlignedBlocks {
  public:
   using Element = float;
   static constexpr int kGroup = 64;
+  static constexpr int kMaxRows = 4;
 
   explicit BlockDecoder(const lk_weight& weight) : AlignedBlocks(weight) {
     for (int p = 0; p < 4; ++p) {
@@ -25,21 +26,21 @@ class BlockDecoder : public AlignedBlocks {
   }
 
   template <int kRows>
-  void multiply(int64_t row, int64_t begin, int64_t end, const Element* x, int64_t x_stride, float* sums) const {
+  void multiply(int64_t row, int64_t begin, int64_t end, const Element* x, int64_t ahead, float* sums) const {
     __m256 total[kRows];
     for (int m = 0; m < kRows; ++m) total[m] = _mm256_setzero_ps();
     const __m256i nibble = _mm256_set1_epi8(15);
     for_each_scales(row, begin, end, [&](int64_t first, int64_t last, const float* scales) {
       for (int64_t k = first; k < last; k += 64) {
         const uint8_t* packed = at(row, k);
-        prefetch_stream(packed);
+        prefetch_ahead(packed, ahead);
         const __m256i bytes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(packed));
         const __m256i high = _mm256_and_si256(_mm256_srli_epi16(bytes, 4), nibble),
                       low = _mm256_and_si256(bytes, nibble);
         __m256 group[kRows];
         for (int m = 0; m < kRows; ++m) group[m] = _mm256_setzero_ps();
-        add_codes<kRows>(high, x + k, x_stride, group);
-        add_codes<kRows>(low, x + k + 32, x_stride, group);
+        add_codes<kRows>(high, x + k * kRows, group);
+        add_codes<kRows>(low, x + k * kRows + 32, group);
         const __m256 scale = _mm256_set1_ps(scale_in(scales, k - first));
         for (int m = 0; m < kRows; ++m) total[m] = _mm256_fmadd_ps(group[m], scale, total[m]);
       }
@@ -50,7 +51,7 @@ class BlockDecoder : public AlignedBlocks {
  private:
   // group[m] += (32 codes) . x[m]
   template <int kRows>
-  void add_codes(__m256i index, const Element* x, int64_t x_stride, __m256* group) const {
+  void add_codes(__m256i index, const Element* x, __m256* group) const {
     __m256i plane[4];
 #pragma GCC unroll 4
     for (int p = 0; p < 4; ++p) {
@@ -65,7 +66,7 @@ class BlockDecoder : public AlignedBlocks {
     for (int m = 0; m < kRows; ++m) {
 #pragma GCC unroll 4
       for (int v = 0; v < 4; ++v) {
-        group[m] = _mm256_fmadd_ps(_mm256_castsi256_ps(w[v]), _mm256_loadu_ps(x + m * x_stride + 8 * v), group[m]);
+        group[m] = _mm256_fmadd_ps(_mm256_castsi256_ps(w[v]), _mm256_loadu_ps(x + m * kGroup + 8 * v), group[m]);
       }
     }
   }

@@ -8,6 +8,7 @@ class BlockDecoder : public AlignedBlocks {
  public:
   using Element = float;
   static constexpr int kGroup = 128;
+  static constexpr int kMaxRows = 6;
 
   using AlignedBlocks::AlignedBlocks;
 
@@ -18,22 +19,26 @@ class BlockDecoder : public AlignedBlocks {
   }
 
   template <int kRows>
-  void multiply(int64_t row, int64_t begin, int64_t end, const Element* x, int64_t x_stride, float* sums) const {
+  void multiply(int64_t row, int64_t begin, int64_t end, const Element* x, int64_t ahead, float* sums) const {
     __m512 total[kRows];
     for (int m = 0; m < kRows; ++m) total[m] = _mm512_setzero_ps();
     for_each_scales(row, begin, end, [&](int64_t first, int64_t last, const float* scales) {
+      // Sums that are reached through the capture would go to memory and back in every step.
+      __m512 local[kRows];
+      std::memcpy(local, total, sizeof total);
       int64_t k = first;
       for (; k + 128 <= last; k += 128) {
         const uint8_t* packed = at(row, k);
-        prefetch_stream(packed);
+        prefetch_ahead(packed, ahead);
         const __m512 scale = _mm512_mask_blend_ps(0xFF00, _mm512_set1_ps(scale_in(scales, k - first)),
                                                   _mm512_set1_ps(scale_in(scales, k - first + 64)));
-        add_group<kRows>(_mm512_loadu_si512(packed), scale, x + k, x_stride, total);
+        add_group<kRows>(_mm512_loadu_si512(packed), scale, x + k * kRows, local);
       }
       if (k < last) {  // half a group: x is 0 in the other
         add_group<kRows>(_mm512_maskz_loadu_epi32(0x00FF, at(row, k)), _mm512_set1_ps(scale_in(scales, k - first)),
-                         x + k, x_stride, total);
+                         x + k * kRows, local);
       }
+      std::memcpy(total, local, sizeof total);
     });
     for (int m = 0; m < kRows; ++m) sums[m] += _mm512_reduce_add_ps(total[m]);
   }
@@ -41,22 +46,21 @@ class BlockDecoder : public AlignedBlocks {
  private:
   // total[m] += scale * (128 codes . x[m])
   template <int kRows>
-  void add_group(__m512i packed, __m512 scale, const Element* x, int64_t x_stride, __m512* total) const {
+  void add_group(__m512i packed, __m512 scale, const Element* x, __m512* total) const {
     const __m512 table = _mm512_loadu_ps(code());
     __m512 even[kRows], odd[kRows];
 #pragma GCC unroll 4
     for (int t = 0; t < 8; t += 2) {
       const __m512 w0 = _mm512_permutexvar_ps(_mm512_srli_epi32(packed, static_cast<unsigned>(4 * t)), table);
       const __m512 w1 = _mm512_permutexvar_ps(_mm512_srli_epi32(packed, static_cast<unsigned>(4 * t + 4)), table);
-#pragma GCC unroll 4
+#pragma GCC unroll 8
       for (int m = 0; m < kRows; ++m) {
-        const __m512 x0 = _mm512_loadu_ps(x + m * x_stride + 16 * t),
-                     x1 = _mm512_loadu_ps(x + m * x_stride + 16 * t + 16);
+        const __m512 x0 = _mm512_loadu_ps(x + m * kGroup + 16 * t), x1 = _mm512_loadu_ps(x + m * kGroup + 16 * t + 16);
         even[m] = t == 0 ? _mm512_mul_ps(w0, x0) : _mm512_fmadd_ps(w0, x0, even[m]);
         odd[m] = t == 0 ? _mm512_mul_ps(w1, x1) : _mm512_fmadd_ps(w1, x1, odd[m]);
       }
     }
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (int m = 0; m < kRows; ++m) total[m] = _mm512_fmadd_ps(_mm512_add_ps(even[m], odd[m]), scale, total[m]);
   }
 };

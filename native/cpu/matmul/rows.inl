@@ -9,10 +9,10 @@ inline void prefetch_run(const void* run, int64_t bytes) {
   for (int64_t i = bytes - 1; i >= 0; i -= 64) asm volatile("prefetcht1 %0" : : "m"(p[i]));
 }
 
-// Fetches what will be read a little later in a long run of memory; it may lie behind the end.
-inline void prefetch_stream(const uint8_t* p) {
-  constexpr uintptr_t kAhead = 2048;
-  asm volatile("prefetcht0 %0" : : "m"(*reinterpret_cast<const char*>(reinterpret_cast<uintptr_t>(p) + kAhead)));
+// Fetches what will be read `ahead` bytes later; it may lie behind the end.
+inline void prefetch_ahead(const uint8_t* p, int64_t ahead) {
+  const uintptr_t address = reinterpret_cast<uintptr_t>(p) + static_cast<uintptr_t>(ahead);
+  asm volatile("prefetcht0 %0" : : "m"(*reinterpret_cast<const char*>(address)));
 }
 
 // The dropout of a matrix whose row 0 is row `first_row` of the tensor that the mask was made for.

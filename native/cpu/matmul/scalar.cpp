@@ -42,6 +42,7 @@ struct FastPanels {
 #include "cpu/matmul/gemm.inl"
 
 #include "cpu/matmul/gemv.inl"
+#include "cpu/matmul/gemv_transposed.inl"
 #include "cpu/matmul/gradient.inl"
 
 template <typename F>
@@ -52,6 +53,11 @@ void with_product(const lk_weight&, int32_t, F&& f) {
 template <typename F>
 void with_decoder(const lk_weight& weight, int32_t, F&& f) {
   f(GeneralDecoder(weight));
+}
+
+template <typename F>
+void with_rows(const lk_weight& weight, F&& f) {
+  f(GeneralRows(weight));
 }
 
 #include "cpu/matmul/operations.inl"
