@@ -43,6 +43,15 @@ CudaDevice::CudaDevice(int32_t device_ordinal, const cudaStream_t* stream)
   require(cudaMemPoolSetAttribute(pool_, cudaMemPoolAttrReleaseThreshold, &keep), "setting its memory pool up");
   if (stream) {
     stream_ = *stream;
+    cudaStreamCaptureStatus capture = cudaStreamCaptureStatusNone;
+    const cudaError_t error = cudaStreamIsCapturing(stream_, &capture);  // the cheapest look at a handle
+    if (error == cudaErrorInvalidResourceHandle) {
+      cudaGetLastError();
+      cudaMemPoolDestroy(pool_);
+      fail(LK_INVALID_ARGUMENT, "stream must be a stream of CUDA device %d, or 0, but is none: %s", ordinal,
+           text_of(error).c_str());
+    }
+    require(error, "looking at the stream that was given");
   } else {  // not ordered with the legacy default stream, which others in this process may use
     require(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "making a stream");
   }
@@ -59,9 +68,9 @@ CudaDevice::~CudaDevice() {
   cudaGetLastError();
 }
 
-void CudaDevice::make_current() {
+void CudaDevice::make_current(const char* what) {
   require_present();
-  check(cudaSetDevice(ordinal), "choosing the device");
+  check(cudaSetDevice(ordinal), what);
 }
 
 void CudaDevice::check(cudaError_t error, const char* what) {
@@ -89,7 +98,7 @@ void CudaDevice::query(lk_device_info& out) const {
 
 // Null where it does not fit, also after what the pool holds was given back.
 void* CudaDevice::allocate_workspace(size_t bytes) {
-  make_current();
+  make_current("allocating memory");
   cudaStreamCaptureStatus capture = cudaStreamCaptureStatusNone;
   check(cudaStreamIsCapturing(stream_, &capture), "asking whether the stream is captured");
   if (capture != cudaStreamCaptureStatusNone) {
@@ -144,12 +153,12 @@ int64_t CudaDevice::free_bytes() const {
 
 void CudaDevice::zero(void* memory, size_t bytes) {
   if (bytes == 0) return;
-  make_current();
+  make_current("clearing memory");
   check(cudaMemsetAsync(memory, 0, bytes, stream_), "clearing memory");
 }
 
 void CudaDevice::copy(void* destination, const void* source, size_t bytes) {
-  make_current();
+  make_current("copying memory");
   // Default: the driver sees from the addresses where they are.
   check(cudaMemcpyAsync(destination, source, bytes, cudaMemcpyDefault, stream_), "copying memory");
   check(cudaStreamSynchronize(stream_), "waiting for a copy");
@@ -164,7 +173,7 @@ void CudaDevice::copy_to_host(void* host_destination, const void* source, size_t
 }
 
 void CudaDevice::synchronize() {
-  make_current();
+  make_current("waiting for the device");
   check(cudaStreamSynchronize(stream_), "waiting for the device");
 }
 

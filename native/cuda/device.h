@@ -19,7 +19,8 @@ class CudaDevice final : public Device {
   const cudaDeviceProp& properties() const { return properties_; }
 
   // Makes this GPU the calling thread's, which every call into the runtime presumes; throws where the device is lost.
-  void make_current();
+  // `what` is about to be done, as for check.
+  void make_current(const char* what);
   // Nothing on success; otherwise throws the lk::Error that `error` means, having marked the device as lost where the GPU
   // cannot go on. `what` was tried: "copying 12 bytes to the device".
   void check(cudaError_t error, const char* what);

@@ -46,7 +46,7 @@ template <typename... Parameters, typename... Arguments>
 void launch(Device& device, void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared_bytes,
             Arguments&&... arguments) {
   CudaDevice& gpu = cuda_device(device);
-  gpu.make_current();
+  gpu.make_current("launching a kernel");
   if (shared_bytes > kSharedBytesByDefault) {
     gpu.check(cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel), cudaFuncAttributeMaxDynamicSharedMemorySize,
                                    static_cast<int>(shared_bytes)),

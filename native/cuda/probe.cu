@@ -32,7 +32,9 @@ const char* advice(cudaError_t error) {
     case cudaErrorSystemDriverMismatch:
       return "the driver's library and its kernel module differ: restart the machine or the container";
     default:
-      return "check nvidia-smi";
+      return status_of(error) == LK_DEVICE_LOST
+                 ? "check nvidia-smi; if the GPU is well, an earlier error of this process cannot be undone: restart it"
+                 : "check nvidia-smi";
   }
 }
 
