@@ -52,7 +52,8 @@ final class NativeLibrary {
               + Loader.getPlatform()
               + ": "
               + root
-              + "; the class path needs lora-kernels and javacpp, each with the classifier "
+              + "; the class path needs lora-kernels and javacpp, all jars of one version, each with "
+              + "the classifier "
               + Loader.getPlatform(),
           causes);
     }

@@ -19,6 +19,7 @@ public final class ChildJvm {
   private final List<String> prefix = new ArrayList<>();
   private final List<String> options = new ArrayList<>();
   private final Map<String, String> environment = new HashMap<>();
+  private String classPath = System.getProperty("java.class.path");
 
   private ChildJvm(Class<?> program) {
     this.program = program;
@@ -44,6 +45,12 @@ public final class ChildJvm {
     return this;
   }
 
+  /** What it has is found before what the tests' class path has. */
+  public ChildJvm classPathFirst(Path directory) {
+    classPath = directory + java.io.File.pathSeparator + classPath;
+    return this;
+  }
+
   public ChildJvm environment(String name, String value) {
     environment.put(name, value);
     return this;
@@ -65,7 +72,7 @@ public final class ChildJvm {
     command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
     command.add("-ea");
     command.addAll(options);
-    command.addAll(List.of("-cp", System.getProperty("java.class.path"), program.getName()));
+    command.addAll(List.of("-cp", classPath, program.getName()));
     command.addAll(List.of(arguments));
     ProcessBuilder builder =
         new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(output.toFile());
