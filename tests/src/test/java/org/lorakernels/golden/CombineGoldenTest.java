@@ -10,6 +10,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.DynamicTest;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestFactory;
 import org.lorakernels.DType;
@@ -25,10 +26,12 @@ import org.lorakernels.merge.WeightedAdapter;
 import org.lorakernels.oracle.Compare;
 import org.lorakernels.oracle.Matrix;
 import org.lorakernels.oracle.Scope;
+import org.lorakernels.oracle.TestDevice;
 import org.lorakernels.oracle.Tolerance;
 import org.lorakernels.peft.PeftAdapter;
 
 /** The combining methods against PEFT: on plain tensors, and on adapters. */
+@Tag(TestDevice.TAG)
 class CombineGoldenTest implements GoldenSuite {
   private static final GoldenFile FUNCTIONS = GoldenFile.open("merge/functions.safetensors");
   private static final GoldenFile ADAPTERS = GoldenFile.open("merge/weighted_adapter.safetensors");
@@ -55,7 +58,7 @@ class CombineGoldenTest implements GoldenSuite {
 
   /** The name says what was done: {@code ties.frequency.d0.3}. */
   private static void checkFunction(String name) {
-    try (Scope scope = Scope.cpu()) {
+    try (Scope scope = Scope.open()) {
       String method = name.contains(".") ? name.substring(0, name.indexOf('.')) : name;
       CombineConfig config = CombineConfig.of(CombineMethod.named(method));
       if (name.contains(".d0")) {
@@ -85,7 +88,7 @@ class CombineGoldenTest implements GoldenSuite {
 
   private static void checkAdapters(GoldenCase golden) {
     List<PeftAdapter> loaded = new ArrayList<>();
-    try (Scope scope = Scope.cpu()) {
+    try (Scope scope = Scope.open()) {
       List<WeightedAdapter> adapters = new ArrayList<>();
       for (String name : golden.texts("adapters")) {
         loaded.add(PeftAdapter.load(scope.device(), directory().resolve(name)));
@@ -169,7 +172,7 @@ class CombineGoldenTest implements GoldenSuite {
 
   @Test
   void theConfigurationIsThatOfTheFirstWithScalingOne() {
-    try (Scope scope = Scope.cpu();
+    try (Scope scope = Scope.open();
         PeftAdapter a = PeftAdapter.load(scope.device(), directory().resolve("a"));
         PeftAdapter d = PeftAdapter.load(scope.device(), directory().resolve("d"))) {
       AdapterCombiner combiner =

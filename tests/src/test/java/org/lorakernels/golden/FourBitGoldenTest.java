@@ -10,6 +10,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.DynamicTest;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestFactory;
 import org.lorakernels.CodeBook;
@@ -21,12 +22,14 @@ import org.lorakernels.Tensor;
 import org.lorakernels.oracle.Compare;
 import org.lorakernels.oracle.FourBitOracle;
 import org.lorakernels.oracle.Scope;
+import org.lorakernels.oracle.TestDevice;
 import org.lorakernels.oracle.Tolerance;
 
 /**
  * NF4 and FP4 against what bitsandbytes wrote: codes, absmax and dequantised values bit for bit in
  * every case, double quantisation within the rounding of one mean.
  */
+@Tag(TestDevice.TAG)
 class FourBitGoldenTest implements GoldenSuite {
   private static final GoldenFile FILE = GoldenFile.open("nf4/quant.safetensors");
   private static final GoldenFile TABLES = GoldenFile.open("nf4/tables.safetensors");
@@ -68,7 +71,7 @@ class FourBitGoldenTest implements GoldenSuite {
   }
 
   private void quantizesExactly(GoldenCase golden) {
-    try (Scope scope = Scope.cpu()) {
+    try (Scope scope = Scope.open()) {
       Tensor input = scope.tensor(FILE.get(golden.id() + ".input"));
       Nf4Tensor quantized = scope.own(LoraKernels.quantize(input, format(golden)));
       Compare.identical(
@@ -79,7 +82,7 @@ class FourBitGoldenTest implements GoldenSuite {
   }
 
   private void dequantizes(GoldenCase golden, DType dtype) {
-    try (Scope scope = Scope.cpu()) {
+    try (Scope scope = Scope.open()) {
       Nf4Tensor weight =
           scope.own(
               Nf4Tensor.of(
@@ -98,7 +101,7 @@ class FourBitGoldenTest implements GoldenSuite {
   }
 
   private void quantizesTwice(GoldenCase golden) {
-    try (Scope scope = Scope.cpu()) {
+    try (Scope scope = Scope.open()) {
       String nested = golden.id() + ".nested.";
       Tensor input = scope.tensor(FILE.get(golden.id() + ".input"));
       Nf4Tensor quantized = scope.own(LoraKernels.quantize(input, doubleFormat(golden)));
@@ -148,7 +151,7 @@ class FourBitGoldenTest implements GoldenSuite {
 
   /** From the golden codes, so that the arithmetic alone is under test: bit for bit. */
   private void dequantizesTwice(GoldenCase golden) {
-    try (Scope scope = Scope.cpu()) {
+    try (Scope scope = Scope.open()) {
       String nested = golden.id() + ".nested.";
       GoldenTensor codes = FILE.get(nested + "absmax_u8.cpu_lut");
       GoldenTensor nestedAbsmax = FILE.get(nested + "state2_absmax");

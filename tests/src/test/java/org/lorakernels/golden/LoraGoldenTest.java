@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.DynamicTest.dynamicTest;
 import java.util.List;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.DynamicTest;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.TestFactory;
 import org.lorakernels.DType;
 import org.lorakernels.LoraAdapter;
@@ -17,12 +18,14 @@ import org.lorakernels.oracle.Compare;
 import org.lorakernels.oracle.Matrix;
 import org.lorakernels.oracle.Precision;
 import org.lorakernels.oracle.Scope;
+import org.lorakernels.oracle.TestDevice;
 import org.lorakernels.oracle.Tolerance;
 
 /**
  * LoRA on dense weights against PEFT, for loss = sum(y * gy): output, gradients, delta, merged and
  * unmerged weights, in each of the file's modes.
  */
+@Tag(TestDevice.TAG)
 class LoraGoldenTest implements GoldenSuite {
   private static final GoldenFile FILE = GoldenFile.open("lora/linear.safetensors");
 
@@ -54,7 +57,7 @@ class LoraGoldenTest implements GoldenSuite {
   }
 
   private void run(GoldenCase golden, Mode mode) {
-    try (Scope scope = Scope.cpu()) {
+    try (Scope scope = Scope.open()) {
       new Layer(scope, golden, mode).check();
     }
   }

@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.DynamicTest.dynamicTest;
 import java.util.Map;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.DynamicTest;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.TestFactory;
 import org.lorakernels.DType;
 import org.lorakernels.LoraKernels;
@@ -15,9 +16,11 @@ import org.lorakernels.oracle.Compare;
 import org.lorakernels.oracle.Matrix;
 import org.lorakernels.oracle.Precision;
 import org.lorakernels.oracle.Scope;
+import org.lorakernels.oracle.TestDevice;
 import org.lorakernels.oracle.Tolerance;
 
 /** y = x W^T and gx = gy W on NF4 weights against bitsandbytes, in F32 and BF16. */
+@Tag(TestDevice.TAG)
 class MatmulGoldenTest implements GoldenSuite {
   private static final GoldenFile FILE = GoldenFile.open("nf4/matmul.safetensors");
 
@@ -35,7 +38,7 @@ class MatmulGoldenTest implements GoldenSuite {
   }
 
   private void multiplies(GoldenCase golden, Precision precision) {
-    try (Scope scope = Scope.cpu()) {
+    try (Scope scope = Scope.open()) {
       Nf4Tensor weight = weight(scope, golden);
       int rows = golden.integer("M");
       Tensor y = scope.own(LoraKernels.matmul(input(scope, golden, "x", precision), weight));

@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.DynamicTest.dynamicTest;
 
 import java.util.stream.Stream;
 import org.junit.jupiter.api.DynamicTest;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.TestFactory;
 import org.lorakernels.CodeBook;
 import org.lorakernels.LoraAdapter;
@@ -19,12 +20,14 @@ import org.lorakernels.oracle.LoraOracle;
 import org.lorakernels.oracle.Matrix;
 import org.lorakernels.oracle.Precision;
 import org.lorakernels.oracle.Scope;
+import org.lorakernels.oracle.TestDevice;
 import org.lorakernels.oracle.Tolerance;
 
 /**
  * LoRA on NF4 weights against PEFT on bitsandbytes' Linear4bit: forward, backward, and merging back
  * into NF4.
  */
+@Tag(TestDevice.TAG)
 class QloraGoldenTest implements GoldenSuite {
   private static final GoldenFile FILE = GoldenFile.open("lora/linear4bit.safetensors");
   private static final Tolerance SUMS = Tolerance.ofMax(2e-6, "sums in F32, another order");
@@ -38,7 +41,7 @@ class QloraGoldenTest implements GoldenSuite {
   }
 
   private void run(GoldenCase golden) {
-    try (Scope scope = Scope.cpu()) {
+    try (Scope scope = Scope.open()) {
       Nf4Tensor weight = scope.own(LoraKernels.quantize(input(scope, golden, "W"), format(golden)));
       Compare.identical(
           "packed", FILE.get(golden.id() + ".packed").bytes(), Scope.bytes(weight.packed()), 1);

@@ -30,6 +30,11 @@ public final class Scope implements AutoCloseable {
     return new Scope(Device.cpu());
   }
 
+  /** On the device under test. */
+  public static Scope open() {
+    return new Scope(TestDevice.open());
+  }
+
   public Device device() {
     return device;
   }
