@@ -16,8 +16,8 @@
 
 namespace lk {
 
-// What one operation may take for itself, beyond its outputs: the promise of lora_kernels.h.
-inline constexpr size_t kMaxWorkspaceBytes = size_t{2} << 20;
+// What one operation may take for itself, beyond its outputs: the promise of lora_kernels.h, on the CPU and on CUDA.
+inline constexpr size_t kMaxWorkspaceBytes = size_t{2} << 20, kMaxCudaWorkspaceBytes = size_t{64} << 20;
 
 }  // namespace lk
 
@@ -76,7 +76,7 @@ namespace lk {
 // Memory that an operation needs while it runs: 64-byte aligned, not zeroed, taken from the device's cache and given back
 // on destruction. Concurrent operations get buffers of their own; where operations are queued on a stream, one that is
 // queued later may get the same buffer. Throws Error(LK_OUT_OF_MEMORY).
-// A matmul or LoRA operation takes at most one, of at most kMaxWorkspaceBytes.
+// A matmul or LoRA operation takes at most one, of at most max_workspace_bytes().
 class Workspace {
  public:
   Workspace(Device& device, size_t bytes);
@@ -92,5 +92,9 @@ class Workspace {
   void* data_;
   size_t bytes_;
 };
+
+inline size_t max_workspace_bytes(const Device& device) {
+  return device.backend == LK_BACKEND_CUDA ? kMaxCudaWorkspaceBytes : kMaxWorkspaceBytes;
+}
 
 }  // namespace lk

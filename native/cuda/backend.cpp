@@ -13,6 +13,7 @@ KernelTable build() {
   KernelTable t{};
   t.name = kName;
   install_elementwise(t);
+  install_matmul(t);
   return t;
 }
 

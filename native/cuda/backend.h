@@ -12,6 +12,7 @@
 namespace lk::cuda {
 
 void install_elementwise(KernelTable&);
+void install_matmul(KernelTable&);
 
 const KernelTable& table();
 

@@ -213,7 +213,7 @@ LK_TEST(lora_goes_through_many_rows_in_chunks) {
     check_result(dx, gradients.dx, "dx");
     check_gradient(lora.grad_a, grad_a, gradients.grad_a, "grad_a");
     check_gradient(lora.grad_b, grad_b, gradients.grad_b, "grad_b");
-    CHECK(device.stats.workspace_peak_bytes <= static_cast<int64_t>(kMaxWorkspaceBytes));
+    CHECK(device.stats.workspace_peak_bytes <= static_cast<int64_t>(max_workspace_bytes(device)));
     const int64_t count = device.stats.workspace_count;
     device.kernels->lora_backward(device, x.tensor(), dy.tensor(), weight.descriptor(), lora.descriptor(), &dx_tensor);
     CHECK(device.stats.workspace_count == count);

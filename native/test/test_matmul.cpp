@@ -194,7 +194,7 @@ LK_TEST(matmul_takes_little_workspace_once) {
       const int64_t count = device.stats.workspace_count;
       device.kernels->matmul(device, x.tensor(), weight.descriptor(), nullptr, y.tensor());
       CHECK(device.stats.workspace_count == count);
-      CHECK(device.stats.workspace_peak_bytes <= static_cast<int64_t>(kMaxWorkspaceBytes));
+      CHECK(device.stats.workspace_peak_bytes <= static_cast<int64_t>(max_workspace_bytes(device)));
     }
   });
 }
