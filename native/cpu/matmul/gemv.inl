@@ -38,21 +38,35 @@ class GeneralDecoder {
   template <int kRows>
   void multiply(int64_t row, int64_t begin, int64_t end, const Element* x, int64_t, float* sums) const {
     constexpr int64_t kPiece = 1024;
+    // Chains of sums enough to hide the latency of a multiply-add.
+    constexpr int kChains = kRows == 1 ? 4 : kRows == 2 ? 2 : 1;
+    constexpr int64_t kStep = kChains * Simd::kLanes;
+    static_assert(kGroup % kStep == 0, "a step lies in one group");
     alignas(64) float piece[kPiece];
-    Simd::F total[kRows];
-    for (int m = 0; m < kRows; ++m) total[m] = Simd::zero();
+    Simd::F total[kChains][kRows];
+    for (auto& chain : total) {
+      for (Simd::F& sum : chain) sum = Simd::zero();
+    }
     for (int64_t k = begin; k < end; k += kPiece) {
-      const int64_t count = std::min(kPiece, end - k), padded = ceil_div(count, Simd::kLanes) * Simd::kLanes;
+      const int64_t count = std::min(kPiece, end - k), padded = ceil_div(count, kStep) * kStep;
       rows_.read(row, k, count, piece);
       std::fill(piece + count, piece + padded, 0.0f);
-      for (int64_t i = 0; i < padded; i += Simd::kLanes) {
-        const Simd::F w = Simd::load(piece + i);
+      for (int64_t i = 0; i < padded; i += kStep) {
         const Element* values = x + (k + i / kGroup * kGroup) * kRows + i % kGroup;
+#pragma GCC unroll 4
+        for (int c = 0; c < kChains; ++c) {
+          const Simd::F w = Simd::load(piece + i + c * Simd::kLanes);
 #pragma GCC unroll 8
-        for (int m = 0; m < kRows; ++m) total[m] = Simd::fma(w, Simd::load(values + m * kGroup), total[m]);
+          for (int m = 0; m < kRows; ++m) {
+            total[c][m] = Simd::fma(w, Simd::load(values + m * kGroup + c * Simd::kLanes), total[c][m]);
+          }
+        }
       }
     }
-    for (int m = 0; m < kRows; ++m) sums[m] += Simd::sum(total[m]);
+    for (int m = 0; m < kRows; ++m) {
+      for (int c = 1; c < kChains; ++c) total[0][m] = Simd::add(total[0][m], total[c][m]);
+      sums[m] += Simd::sum(total[0][m]);
+    }
   }
 
  private:
