@@ -223,7 +223,7 @@ LK_API lk_status lk_dropout(lk_device* device, const lk_tensor* x, const lk_lora
 /* ---- matmul ---------------------------------------------------------------------------------------------------- */
 /* x, y, dx, dy: F32, BF16 or F16, the same dtype in one call; sums are kept in F32. On the CPU the dequantised weight is never
  * held whole and workspace is at most 2 MiB; on CUDA a product of many rows dequantises a panel of it at a time, and
- * workspace is at most 64 MiB. With BF16 activations a kernel may round dequantised weights to BF16 once.
+ * workspace is at most 64 MiB. With BF16 or F16 activations a kernel may round dequantised weights to their type once.
  * bias: [1, N], F32 or the dtype of y; null = none. */
 
 /* y [M, N] = x [M, K] * W^T + bias */

@@ -59,7 +59,7 @@ lk_weight TestWeight::descriptor() const {
   return w;
 }
 
-double TestWeight::at(int64_t row, int64_t col, bool rounded) const {
+double TestWeight::at(int64_t row, int64_t col, lk_dtype rounded) const {
   double value;
   if (dense_) {
     value = dense_->at(row, col);
@@ -73,15 +73,17 @@ double TestWeight::at(int64_t row, int64_t col, bool rounded) const {
             : kDynamicMap[absmax_codes_[block]] * nested_absmax_[block / kNestedBlockSize] + nested_offset_;
     value = (format_ == LK_FP4 ? kFp4Code : kNf4Code)[code] * scale;
   }
-  return rounded ? bf16_to_float(float_to_bf16(static_cast<float>(value))) : value;
+  if (rounded == LK_F32) return value;
+  const float f = static_cast<float>(value);
+  return rounded == LK_BF16 ? bf16_to_float(float_to_bf16(f)) : f16_to_float(float_to_f16(f));
 }
 
-void check_with_weight(const TestWeight& weight, lk_dtype dtype, const std::function<void(bool)>& check) {
+void check_with_weight(const TestWeight& weight, lk_dtype dtype, const std::function<void(lk_dtype)>& check) {
   try {
-    check(false);
+    check(LK_F32);
   } catch (const Failure&) {
-    if (dtype != LK_BF16 || !weight.is_quantized()) throw;
-    check(true);
+    if (dtype == LK_F32 || !weight.is_quantized()) throw;
+    check(dtype);
   }
 }
 
@@ -91,7 +93,7 @@ void check_result(const Matrix& y, const Reference& reference, const std::string
   CHECK_CLOSE(y.values(), reference.value, 1.0, what, allowed);
 }
 
-Reference reference_matmul(const Matrix& x, const TestWeight& weight, const Matrix* bias, bool rounded_weight) {
+Reference reference_matmul(const Matrix& x, const TestWeight& weight, const Matrix* bias, lk_dtype rounded_weight) {
   Reference y(x.rows, weight.rows());
   std::vector<double> w(static_cast<size_t>(weight.cols()));
   for (int64_t n = 0; n < weight.rows(); ++n) {
@@ -104,7 +106,7 @@ Reference reference_matmul(const Matrix& x, const TestWeight& weight, const Matr
   return y;
 }
 
-Reference reference_matmul_transposed(const Matrix& dy, const TestWeight& weight, bool rounded_weight) {
+Reference reference_matmul_transposed(const Matrix& dy, const TestWeight& weight, lk_dtype rounded_weight) {
   Reference dx(dy.rows, weight.cols());
   for (int64_t n = 0; n < weight.rows(); ++n) {
     for (int64_t k = 0; k < weight.cols(); ++k) {
@@ -163,7 +165,7 @@ void add_reference_lora(const Matrix& x, const TestLora& lora, Reference& y) {
 }
 
 ReferenceGradients reference_lora_backward(const Matrix& x, const Matrix& dy, const TestWeight& weight,
-                                           const TestLora& lora, bool rounded_weight) {
+                                           const TestLora& lora, lk_dtype rounded_weight) {
   const DropoutMask mask = lora.mask();
   const int64_t rank = lora.a.rows;
   const Reference s = reference_down(x, lora);

@@ -19,8 +19,8 @@ class TestWeight {
                               bool double_quantized);
 
   lk_weight descriptor() const;
-  // W[row, col]; rounded to BF16 where `rounded`.
-  double at(int64_t row, int64_t col, bool rounded = false) const;
+  // W[row, col], rounded to `rounded`.
+  double at(int64_t row, int64_t col, lk_dtype rounded = LK_F32) const;
   int64_t rows() const { return rows_; }
   int64_t cols() const { return cols_; }
   bool is_quantized() const { return !dense_; }
@@ -65,16 +65,17 @@ struct Reference {
 // 4096 is 30 times as large.
 constexpr double kSumError = 0x1p-21;
 
-// Calls check(false), against the exact weight. With BF16 activations a kernel may round a dequantised weight to BF16
-// once (lora_kernels.h): there, a result that fails is checked again against the rounded weight, by check(true).
-void check_with_weight(const TestWeight& weight, lk_dtype dtype, const std::function<void(bool rounded_weight)>& check);
+// Calls check(LK_F32), against the exact weight. With 16-bit activations a kernel may round a dequantised weight to their
+// type once (lora_kernels.h): there, a result that fails is checked again against the rounded weight, by check(dtype).
+void check_with_weight(const TestWeight& weight, lk_dtype dtype,
+                       const std::function<void(lk_dtype rounded_weight)>& check);
 // y is the reference, up to kSumError and one rounding to its dtype.
 void check_result(const Matrix& y, const Reference& reference, const std::string& what);
 
 // x * W^T + bias (null: none)
-Reference reference_matmul(const Matrix& x, const TestWeight& weight, const Matrix* bias, bool rounded_weight);
+Reference reference_matmul(const Matrix& x, const TestWeight& weight, const Matrix* bias, lk_dtype rounded_weight);
 // dy * W
-Reference reference_matmul_transposed(const Matrix& dy, const TestWeight& weight, bool rounded_weight);
+Reference reference_matmul_transposed(const Matrix& dy, const TestWeight& weight, lk_dtype rounded_weight);
 
 // What lk_lora says, with memory for its tensors.
 struct TestLora {
@@ -97,6 +98,6 @@ struct ReferenceGradients {
   Reference dx, grad_a, grad_b;  // the gradients alone, without what stood there before
 };
 ReferenceGradients reference_lora_backward(const Matrix& x, const Matrix& dy, const TestWeight& weight,
-                                           const TestLora& lora, bool rounded_weight);
+                                           const TestLora& lora, lk_dtype rounded_weight);
 
 }  // namespace lk::test

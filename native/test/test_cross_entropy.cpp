@@ -74,7 +74,7 @@ struct Expected {
 };
 
 // The formulas of lora_kernels_transformer.h.
-Expected expected_of(const Call& c, bool rounded_weight) {
+Expected expected_of(const Call& c, lk_dtype rounded_weight) {
   const int64_t vocabulary = c.weight.rows(), hidden = c.weight.cols();
   Expected e{std::vector<double>(c.tokens), std::vector<double>(c.tokens), {c.tokens, hidden}, {vocabulary, hidden}};
   for (int64_t n = 0; n < vocabulary; ++n) {
@@ -118,7 +118,7 @@ Expected expected_of(const Call& c, bool rounded_weight) {
 }
 
 void check_outputs(const Call& c, const std::string& what) {
-  check_with_weight(c.weight, c.x.dtype, [&](bool rounded_weight) {
+  check_with_weight(c.weight, c.x.dtype, [&](lk_dtype rounded_weight) {
     const Expected e = expected_of(c, rounded_weight);
     double magnitude = 1;
     for (double m : e.logit_magnitude) magnitude = std::max(magnitude, m);
@@ -312,7 +312,7 @@ LK_TEST(cross_entropy_gradients_are_those_of_finite_differences) {
     c.softcap = 2.0f;
     c.run(device);
     const auto loss = [&] {
-      const Expected e = expected_of(c, false);
+      const Expected e = expected_of(c, LK_F32);
       double sum = 0;
       for (int64_t t = 0; t < c.tokens; ++t) sum += e.loss[t] * c.weights[t] * static_cast<double>(c.gradient_scale);
       return sum;

@@ -57,7 +57,7 @@ LK_TEST(lora_forward_matches_float64) {
       const lk_tensor bias_tensor = bias.tensor();
       device.kernels->lora_forward(device, x.tensor(), weight.descriptor(), &bias_tensor, lora.descriptor(),
                                    y.tensor());
-      check_with_weight(weight, c.dtype, [&](bool rounded_weight) {
+      check_with_weight(weight, c.dtype, [&](lk_dtype rounded_weight) {
         Reference expected = reference_matmul(x, weight, &bias, rounded_weight);
         add_reference_lora(x, lora, expected);
         check_result(y, expected, describe("lora_forward", c));
@@ -79,7 +79,7 @@ LK_TEST(lora_backward_matches_float64) {
       const lk_tensor dx_tensor = dx.tensor();
       device.kernels->lora_backward(device, x.tensor(), dy.tensor(), weight.descriptor(), lora.descriptor(),
                                     &dx_tensor);
-      check_with_weight(weight, c.dtype, [&](bool rounded_weight) {
+      check_with_weight(weight, c.dtype, [&](lk_dtype rounded_weight) {
         const ReferenceGradients expected = reference_lora_backward(x, dy, weight, lora, rounded_weight);
         check_result(dx, expected.dx, describe("dx of lora_backward", c));
         check_gradient(lora.grad_a, grad_a, expected.grad_a, describe("grad_a of lora_backward", c));
@@ -205,11 +205,11 @@ LK_TEST(lora_goes_through_many_rows_in_chunks) {
     Matrix y(m, n), dx(m, k);
     const lk_tensor dx_tensor = dx.tensor();
     device.kernels->lora_forward(device, x.tensor(), weight.descriptor(), nullptr, lora.descriptor(), y.tensor());
-    Reference expected = reference_matmul(x, weight, nullptr, false);
+    Reference expected = reference_matmul(x, weight, nullptr, LK_F32);
     add_reference_lora(x, lora, expected);
     check_result(y, expected, "y");
     device.kernels->lora_backward(device, x.tensor(), dy.tensor(), weight.descriptor(), lora.descriptor(), &dx_tensor);
-    const ReferenceGradients gradients = reference_lora_backward(x, dy, weight, lora, false);
+    const ReferenceGradients gradients = reference_lora_backward(x, dy, weight, lora, LK_F32);
     check_result(dx, gradients.dx, "dx");
     check_gradient(lora.grad_a, grad_a, gradients.grad_a, "grad_a");
     check_gradient(lora.grad_b, grad_b, gradients.grad_b, "grad_b");

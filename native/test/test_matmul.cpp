@@ -68,7 +68,7 @@ void check_matmul(Device& device, const Storage& storage, const Shape& shape, lk
     const std::string what = describe("matmul", storage, shape, dtype);
     Matrix y = filled(shape.m, shape.n, dtype, 77);
     device.kernels->matmul(device, x_tensor, w, with_bias ? &bias_tensor : nullptr, y.tensor());
-    check_with_weight(weight, dtype, [&](bool rounded_weight) {
+    check_with_weight(weight, dtype, [&](lk_dtype rounded_weight) {
       check_result(y, reference_matmul(x, weight, with_bias ? &bias : nullptr, rounded_weight), what);
     });
     check_gaps(y, 77, what);
@@ -77,7 +77,7 @@ void check_matmul(Device& device, const Storage& storage, const Shape& shape, lk
   const Matrix dy = Matrix::random(generator, shape.m, shape.n, dtype, 1.0f, shape.n + 3);
   Matrix dx = filled(shape.m, shape.k, dtype, 77);
   device.kernels->matmul_transposed(device, dy.tensor(), w, dx.tensor());
-  check_with_weight(weight, dtype, [&](bool rounded_weight) {
+  check_with_weight(weight, dtype, [&](lk_dtype rounded_weight) {
     check_result(dx, reference_matmul_transposed(dy, weight, rounded_weight), what);
   });
   check_gaps(dx, 77, what);
@@ -108,6 +108,32 @@ LK_TEST(matmul_sizes) {
     }
     check_matmul(device, kStorages[4], {5, 3, 8192}, LK_F32, LK_F32);   // rows of whole blocks of 4096
     check_matmul(device, kStorages[1], {600, 20, 64}, LK_F32, LK_F32);  // several blocks of rows
+  });
+}
+
+// Rows that begin at multiples of 16 bytes and tiles that are full or nearly so: what asynchronous copies and tensor cores
+// take, and its edges.
+LK_TEST(matmul_of_aligned_rows_of_16_bits) {
+  for_each_table([](Device& device) {
+    std::mt19937 generator(7);
+    for (const Shape& shape : {Shape{128, 128, 64}, Shape{129, 136, 200}, Shape{70, 264, 320}, Shape{300, 40, 8}}) {
+      for (lk_dtype dtype : {LK_BF16, LK_F16}) {
+        for (const bool dense : {false, true}) {
+          const std::string what = describe(dense ? "aligned, dense" : "aligned", kStorages[2], shape, dtype);
+          const TestWeight weight = dense ? TestWeight::dense(generator, shape.n, shape.k, dtype, shape.k)
+                                          : TestWeight::quantized(generator, shape.n, shape.k, LK_NF4, 64, true);
+          const Matrix x = Matrix::random(generator, shape.m, shape.k, dtype);
+          const Matrix dy = Matrix::random(generator, shape.m, shape.n, dtype);
+          Matrix y(shape.m, shape.n, dtype), dx(shape.m, shape.k, dtype);
+          device.kernels->matmul(device, x.tensor(), weight.descriptor(), nullptr, y.tensor());
+          device.kernels->matmul_transposed(device, dy.tensor(), weight.descriptor(), dx.tensor());
+          check_with_weight(weight, dtype, [&](lk_dtype rounded_weight) {
+            check_result(y, reference_matmul(x, weight, nullptr, rounded_weight), what);
+            check_result(dx, reference_matmul_transposed(dy, weight, rounded_weight), what + ", transposed");
+          });
+        }
+      }
+    }
   });
 }
 

@@ -44,6 +44,21 @@ LK_TEST(selection_is_valid_for_every_shape_and_gpu) {
   }
 }
 
+LK_TEST(selection_of_panels_keeps_to_the_workspace) {
+  for (const ProductShape& shape : shapes()) {
+    for (int64_t rank : {0, 1, 16, 256}) {
+      for (bool four_bit : {false, true}) {
+        const int64_t panel = cuda::choose_panel(shape.depth, shape.cols, four_bit, rank);
+        CHECK(panel >= 0 && panel % 128 == 0);
+        const int64_t along = (four_bit ? shape.depth : 0) + 3 * rank;
+        CHECK(panel * along * 2 <= cuda::kMaxPanelBytes);
+        CHECK(panel > 0 || 128 * (along + 16) * 2 > cuda::kMaxPanelBytes - 4096);  // refused only where none fits
+        CHECK(panel == 0 || panel - 128 < std::max<int64_t>(shape.cols, 1));
+      }
+    }
+  }
+}
+
 LK_TEST(selection_depends_on_nothing_but_its_arguments) {
   for (const Gpu& gpu : kGpus) {
     for (const ProductShape& shape : shapes()) {

@@ -138,6 +138,7 @@ struct AdapterTerm {
 
 // What becomes of the sums: out = scale * (adapter + sum) + bias, or out += that.
 struct Epilogue {
+  Epilogue() : Epilogue(Output(lk_tensor{})) {}
   explicit Epilogue(const Output& output)
       : out(output), scale(1.0f), bias(lk_tensor{}), accumulate(false), adapter(Adapter{}) {}
 

@@ -58,6 +58,8 @@ Scored best_splits(const Instance& instance, const ProductShape& shape, const Gp
 // tile.cu: 128 fused operations a cycle, and about as many cycles again for what brings operands to them.
 constexpr Instance kSquareTile{64, 64, 2, 64.0, 2000, 512};
 constexpr Instance kNarrowTile{128, 16, 2, 48.0, 2000, 512};
+constexpr int64_t kPanelTile = 128;    // of gemm16.cu
+constexpr int64_t kPanelSlack = 1024;  // bytes, for alignment
 // few_rows.cu: a row of 256 columns for each of 8 warps.
 constexpr Instance kFewRowsColumns{kFewRows, 256, 4, 4.0, 2000, 64};
 
@@ -66,6 +68,16 @@ constexpr Instance kFewRowsColumns{kFewRows, 256, 4, 4.0, 2000, 64};
 TileChoice choose_tiles(const ProductShape& shape, const Gpu& gpu) {
   const Scored square = best_splits(kSquareTile, shape, gpu), narrow = best_splits(kNarrowTile, shape, gpu);
   return narrow.cost < square.cost ? TileChoice{true, narrow.splits} : TileChoice{false, square.splits};
+}
+
+int64_t choose_panel(int64_t depth, int64_t cols, bool four_bit, int64_t rank) {
+  // An element takes 2 bytes; the adapter comes in up to 3 parts of its rank; rows are rounded up to 16 bytes.
+  const int64_t along = (four_bit ? depth + 8 : 0) + (rank ? 3 * rank + 8 : 0);
+  const int64_t tiles = ceil_div(std::max<int64_t>(cols, 1), kPanelTile);
+  if (along == 0) return tiles * kPanelTile;
+  const int64_t fitting = (kMaxPanelBytes - kPanelSlack) / (2 * along * kPanelTile);
+  // As few panels as fit, so that each fills the GPU, and these alike.
+  return fitting == 0 ? 0 : ceil_div(tiles, ceil_div(tiles, fitting)) * kPanelTile;
 }
 
 int64_t choose_few_rows_splits(const ProductShape& shape, const Gpu& gpu) {

@@ -31,6 +31,12 @@ TileChoice choose_tiles(const ProductShape& shape, const Gpu& gpu);
 // Slices of depth for few_rows_columns.
 int64_t choose_few_rows_splits(const ProductShape& shape, const Gpu& gpu);
 
+// What one panel of a dequantised weight may take, with the adapter's part of it.
+inline constexpr int64_t kMaxPanelBytes = int64_t{40} << 20;
+// Columns of the output that many_rows.cu takes at once: a multiple of its tile, or 0 where not even one fits. depth: of the
+// product; four_bit: whether the weight must be dequantised; rank: of an adapter, or 0.
+int64_t choose_panel(int64_t depth, int64_t cols, bool four_bit, int64_t rank);
+
 // Bytes of partial sums.
 inline int64_t partial_bytes(const ProductShape& shape, int64_t splits) {
   return splits > 1 ? splits * shape.rows * shape.cols * int64_t{sizeof(float)} : 0;
