@@ -4,6 +4,7 @@
 #   cppbuild.sh [install]        the shared library, into native/cppbuild/<platform>/{lib,include}
 #   cppbuild.sh test [FILTER]    builds and runs the native tests
 #   cppbuild.sh sanitize [FILTER]  the same under AddressSanitizer and UndefinedBehaviorSanitizer
+#   cppbuild.sh emulator         the library on the emulator, for tests of Java, into native/cppbuild/build-emulated
 #   cppbuild.sh emulate [FILTER]  builds the CUDA backend for the emulator (native/emulator) and runs the native tests on it
 #   cppbuild.sh cuda-archs [ARCH ...]  compiles the CUDA sources for every architecture, and prints times and sizes
 #   cppbuild.sh ceilings [SECONDS]  measures what the machine can do at most and prints it as JSON
@@ -70,6 +71,10 @@ build() {
   fi
 }
 
+build_emulated() {
+  build emulated -DLK_CUDA=OFF -DLK_TESTS=ON -DLK_EMULATOR=ON
+}
+
 # The library must load anywhere: it exports lk_* alone, and has the C++ and CUDA run times in itself.
 check_library() { # check_library FILE
   local exported needed
@@ -120,8 +125,11 @@ case "$verb" in
     build sanitize -DLK_CUDA=OFF -DLK_TESTS=ON -DLK_SANITIZE=ON -DCMAKE_BUILD_TYPE=RelWithDebInfo
     native/cppbuild/build-sanitize/lora_kernels_tests ${filter:+"$filter"}
     ;;
+  emulator)
+    build_emulated
+    ;;
   emulate)
-    build emulated -DLK_CUDA=OFF -DLK_TESTS=ON -DLK_EMULATOR=ON
+    build_emulated
     LK_TEST_TABLES=cuda native/cppbuild/build-emulated/lora_kernels_tests ${filter:+"$filter"}
     ;;
   cuda-archs)
@@ -160,7 +168,7 @@ case "$verb" in
     rm -rf native/cppbuild
     ;;
   *)
-    echo "usage: cppbuild.sh [install | test [FILTER] | sanitize [FILTER] | emulate [FILTER] | cuda-archs [ARCH ...] | ceilings [SECONDS] | tools | format | format-check | clean]" >&2
+    echo "usage: cppbuild.sh [install | test [FILTER] | sanitize [FILTER] | emulator | emulate [FILTER] | cuda-archs [ARCH ...] | ceilings [SECONDS] | tools | format | format-check | clean]" >&2
     exit 2
     ;;
 esac

@@ -46,6 +46,8 @@ cudaError_t due(Call call) {
 }  // namespace
 
 cudaError_t begin_call(Call call) {
+  static std::once_flag environment;
+  std::call_once(environment, read_environment);
   std::lock_guard<std::mutex> lock(mutex);
   if (!current_machine.driver) return cudaErrorInsufficientDriver;
   if (device_error != cudaSuccess) return device_error;

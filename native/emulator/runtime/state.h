@@ -22,6 +22,9 @@ cudaError_t kernel_fault();
 
 bool valid(cudaStream_t stream);
 
+// Asks for the faults that the environment names; environment.cpp has their form.
+void read_environment();
+
 }  // namespace lk::emulator
 
 // The beginning of a function of the runtime.

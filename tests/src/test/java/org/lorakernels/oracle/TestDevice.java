@@ -11,6 +11,9 @@ public final class TestDevice {
   /** Tag of tests that run on any device. */
   public static final String TAG = "device";
 
+  /** Tag of tests that need the emulator. */
+  public static final String EMULATOR = "emulator";
+
   /** Tag of tests that need a real GPU; left out of a build. */
   public static final String GPU = "gpu";
 
