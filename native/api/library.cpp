@@ -42,10 +42,10 @@ const char* lk_build_info(void) {
 }
 
 const char* lk_status_name(int32_t status) {
-  static const char* const names[] = {"ok",          "invalid argument", "shape mismatch",
-                                      "unsupported", "out of memory",    "backend unavailable",
-                                      "device lost", "I/O error",        "internal error"};
-  return status >= LK_OK && status <= LK_INTERNAL ? names[status] : "unknown status";
+  static const char* const names[] = {
+      "ok",          "invalid argument", "shape mismatch", "unsupported", "out of memory", "backend unavailable",
+      "device lost", "I/O error",        "internal error", "cancelled"};
+  return status >= LK_OK && status <= LK_CANCELLED ? names[status] : "unknown status";
 }
 
 const char* lk_last_error(void) {

@@ -42,20 +42,17 @@ class Pool {
  public:
   void run(Job& job) {
     std::unique_lock<std::mutex> lock(mutex_);
+    // Before the job is seen by others: without memory none of its indices has run.
+    std::byte* scratch = take_scratch(lock);
+    if (!scratch) throw Error{LK_OUT_OF_MEMORY, "out of memory: scratch of a calling thread"};
     start_workers();
     jobs_.push_back(&job);
     job.inside = 1;
     if (job.count > 1) work_.notify_all();
-    std::byte* scratch = take_scratch(lock);
-    if (scratch) {
-      lock.unlock();
-      work_on(job, scratch);
-      lock.lock();
-      idle_scratch_.push_back(scratch);
-    } else {
-      job.next = job.count;
-      job.failure = std::make_exception_ptr(Error{LK_OUT_OF_MEMORY, "out of memory: scratch of a calling thread"});
-    }
+    lock.unlock();
+    work_on(job, scratch);
+    lock.lock();
+    idle_scratch_.push_back(scratch);
     --job.inside;
     jobs_.erase(std::find(jobs_.begin(), jobs_.end(), &job));
     done_.notify_all();

@@ -46,7 +46,8 @@ typedef enum lk_status {
   LK_BACKEND_UNAVAILABLE = 5, /* no such backend in this build, no driver, no device */
   LK_DEVICE_LOST = 6,         /* the device failed; all that its handle can do is free and close */
   LK_IO_ERROR = 7,            /* a file could not be opened, mapped or read */
-  LK_INTERNAL = 8             /* a defect of this library */
+  LK_INTERNAL = 8,            /* a defect of this library */
+  LK_CANCELLED = 9            /* another thread asked for an end; nothing was changed */
 } lk_status;
 
 typedef enum lk_backend { LK_BACKEND_CPU = 0, LK_BACKEND_CUDA = 1 } lk_backend;
