@@ -9,6 +9,5 @@ inline void decode_block(const StateMap& map, const uint8_t* codes, float absmax
 // else no value is negative.
 template <bool kSigned>
 inline void encode_block(const StateMap& map, const float* values, float reciprocal, uint8_t* codes) {
-  const DynamicCodes dynamic(map.values);
-  for (int i = 0; i < LK_STATE_BLOCK; ++i) codes[i] = dynamic.code(values[i] * reciprocal);
+  for (int i = 0; i < LK_STATE_BLOCK; ++i) codes[i] = map.dynamic.code(values[i] * reciprocal);
 }

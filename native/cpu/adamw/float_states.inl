@@ -2,7 +2,7 @@
 // stores past the cache are faster.
 
 template <typename States, typename Gradients, typename Parameter>
-void update_floats(const AdamwConstants& k, const Parameter& p, const typename Gradients::Element* g,
+void update_floats(AdamwConstants k, const Parameter& p, const typename Gradients::Element* g,
                    typename States::Element* m, typename States::Element* v, int64_t count) {
   for_each_vector(count, [&](int64_t i, auto lanes) {
     Simd::F parameter = p.load(i, lanes), mean = States::load(m + i, lanes), square = States::load(v + i, lanes);

@@ -1,5 +1,4 @@
 #include "cpu/adamw/state_map.h"
-#include "cpu/dynamic_codes.h"
 #include "cpu/simd/target.h"
 
 #include "cpu/simd/scalar.h"

@@ -15,7 +15,7 @@ constexpr double kTie = 1.0 / 256;
 
 }  // namespace
 
-StateMap::StateMap(const float* map, bool signed_map) : is_signed(signed_map) {
+StateMap::StateMap(const float* map, bool signed_map) : is_signed(signed_map), dynamic(map) {
   std::memcpy(values, map, sizeof values);
   for (int i = 0; i < 256; ++i) {
     uint8_t bytes[4];
@@ -23,7 +23,7 @@ StateMap::StateMap(const float* map, bool signed_map) : is_signed(signed_map) {
     for (int b = 0; b < 4; ++b) planes[b][i] = bytes[b];
   }
   const int zero = is_signed ? 127 : 0;
-  for (int s = 0; s < 8; ++s) starts[s] = std::numeric_limits<float>::infinity();
+  for (int s = 0; s < kExponents; ++s) starts[s] = std::numeric_limits<float>::infinity();
   for (int s = 0; s < kSegments; ++s) {
     const int decade = s + 2;  // of 0 ... 6; 7 is the value 1
     const bool one = decade == 7;
@@ -36,20 +36,15 @@ StateMap::StateMap(const float* map, bool signed_map) : is_signed(signed_map) {
     // the midpoint to the value before: a d above it is nearer to `first`
     starts[s] = s == 0 ? 0.0f : static_cast<float>((map[zero + first - 1] + map[zero + first]) * 0.5f * kMiddle);
   }
-  for (int s = kSegments; s < 8; ++s) slopes[s] = offsets[s] = lasts[s] = 0.0f;
+  for (int s = kSegments; s < kExponents; ++s) slopes[s] = offsets[s] = lasts[s] = 0.0f;
   for (int e = -1; e <= 14; ++e) {
-    const int place = (e + 127) % (2 * kExponents);
+    const int place = (e + 127) % kExponents;
     const double begin = std::ldexp(1.0, e), end = 2 * begin;
     int s = 0;  // the segment at `begin`
     while (s + 1 < kSegments && starts[s + 1] < begin) ++s;
     const bool split = s + 1 < kSegments && starts[s + 1] < end;
-    borders[place % kExponents] = split ? starts[s + 1] : std::numeric_limits<float>::infinity();
-    for (int half = 0; half < 2; ++half) {
-      const int segment = half == 1 && split ? s + 1 : s, at = place ^ (half * kExponents);
-      exponent_slopes[at] = slopes[segment];
-      exponent_offsets[at] = offsets[segment];
-      exponent_lasts[at] = lasts[segment];
-    }
+    first_segments[place] = s;
+    borders[place] = split ? starts[s + 1] : std::numeric_limits<float>::infinity();
   }
 }
 

@@ -9,6 +9,8 @@
 
 #include <cstdint>
 
+#include "cpu/dynamic_codes.h"
+
 namespace lk::cpu {
 
 struct StateMap {
@@ -17,16 +19,17 @@ struct StateMap {
   StateMap(const float* values, bool is_signed);
 
   bool is_signed;
+  DynamicCodes dynamic;  // the definition
   alignas(64) float values[256];
   alignas(64) uint8_t planes[4][256];  // byte b of every value
 
-  // By segment, padded to 8: a d above starts[s] is in segment s or a later one.
-  alignas(32) float starts[8], slopes[8], offsets[8], lasts[8];
+  // By segment, padded to a vector: a d above starts[s] is in segment s or a later one.
+  alignas(64) float starts[16], slopes[16], offsets[16], lasts[16];
 
-  // By exponent: d in [2^e, 2^(e + 1)), e = -1 ... 14, has a place p = (e + 127) % 32, which is bits 23 ... 27 of the float.
-  // A d above borders[p % 16] takes the line at p ^ 16, others the one at p.
-  alignas(64) float borders[kExponents], exponent_slopes[2 * kExponents], exponent_offsets[2 * kExponents],
-      exponent_lasts[2 * kExponents];
+  // By exponent: d in [2^e, 2^(e + 1)), e = -1 ... 14, has a place (e + 127) % 16, the low bits of the float's exponent. There a
+  // d is in segment first_segments[place], or in the next one if it is above borders[place].
+  alignas(64) float borders[kExponents];
+  alignas(64) int32_t first_segments[kExponents];
 };
 
 const StateMap& first_moment_map();   // signed
