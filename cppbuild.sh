@@ -5,7 +5,8 @@
 #   cppbuild.sh test [FILTER]    builds and runs the native tests
 #   cppbuild.sh sanitize [FILTER]  the same under AddressSanitizer and UndefinedBehaviorSanitizer
 #   cppbuild.sh emulator         the library on the emulator, for tests of Java, into native/cppbuild/build-emulated
-#   cppbuild.sh emulate [FILTER]  builds the CUDA backend for the emulator (native/emulator) and runs the native tests on it
+#   cppbuild.sh emulate [FILTER]  the native tests of the CUDA backend on the emulator (native/emulator/README.md)
+#   cppbuild.sh emulate-sanitize [FILTER], emulate-race [FILTER]  the same under the sanitizers, with the race checker
 #   cppbuild.sh cuda-archs [ARCH ...]  compiles the CUDA sources for every architecture, and prints times and sizes
 #   cppbuild.sh ceilings [SECONDS]  measures what the machine can do at most and prints it as JSON
 #   cppbuild.sh tools            says which tool is missing and what package has it, or nothing
@@ -71,8 +72,10 @@ build() {
   fi
 }
 
+# One build serves the tests of both backends.
+with_emulator=(-DLK_CUDA=OFF -DLK_TESTS=ON -DLK_EMULATOR=ON)
 build_emulated() {
-  build emulated -DLK_CUDA=OFF -DLK_TESTS=ON -DLK_EMULATOR=ON
+  build emulated "${with_emulator[@]}"
 }
 
 # The library must load anywhere: it exports lk_* alone, and has the C++ and CUDA run times in itself.
@@ -110,6 +113,8 @@ sources() {
     \( -name '*.h' -o -name '*.cpp' -o -name '*.inl' -o -name '*.cu' -o -name '*.cuh' \) -print
 }
 
+declare -A tables=([test]=cpu [sanitize]=cpu [emulate]=cuda [emulate-sanitize]=cuda)
+
 case "$verb" in
   install)
     cuda_arguments
@@ -117,20 +122,21 @@ case "$verb" in
     cmake --install "native/cppbuild/build-$platform" >/dev/null
     check_library "$out/lib/liblora_kernels.so"
     ;;
-  test)
-    build test -DLK_CUDA=OFF -DLK_TESTS=ON
-    native/cppbuild/build-test/lora_kernels_tests ${filter:+"$filter"}
+  test | emulate)
+    build_emulated
+    LK_TEST_TABLES="${tables[$verb]}" native/cppbuild/build-emulated/lora_kernels_tests ${filter:+"$filter"}
     ;;
-  sanitize)
-    build sanitize -DLK_CUDA=OFF -DLK_TESTS=ON -DLK_SANITIZE=ON -DCMAKE_BUILD_TYPE=RelWithDebInfo
-    native/cppbuild/build-sanitize/lora_kernels_tests ${filter:+"$filter"}
+  sanitize | emulate-sanitize)
+    build sanitize "${with_emulator[@]}" -DLK_SANITIZE=ON -DCMAKE_BUILD_TYPE=RelWithDebInfo
+    LK_TEST_TABLES="${tables[$verb]}" native/cppbuild/build-sanitize/lora_kernels_tests ${filter:+"$filter"}
     ;;
   emulator)
     build_emulated
     ;;
-  emulate)
+  emulate-race)
+    target=lora_kernels_race_tests
     build_emulated
-    LK_TEST_TABLES=cuda native/cppbuild/build-emulated/lora_kernels_tests ${filter:+"$filter"}
+    LK_TEST_TABLES=cuda native/cppbuild/build-emulated/lora_kernels_race_tests ${filter:+"$filter"}
     ;;
   cuda-archs)
     LK_CUDA=ON cuda_arguments
@@ -168,7 +174,7 @@ case "$verb" in
     rm -rf native/cppbuild
     ;;
   *)
-    echo "usage: cppbuild.sh [install | test [FILTER] | sanitize [FILTER] | emulator | emulate [FILTER] | cuda-archs [ARCH ...] | ceilings [SECONDS] | tools | format | format-check | clean]" >&2
+    echo "usage: cppbuild.sh [install | test [FILTER] | sanitize [FILTER] | emulator | emulate [FILTER] | emulate-sanitize [FILTER] | emulate-race [FILTER] | cuda-archs [ARCH ...] | ceilings [SECONDS] | tools | format | format-check | clean]" >&2
     exit 2
     ;;
 esac

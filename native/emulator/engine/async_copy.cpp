@@ -8,6 +8,7 @@
 #include "emulator/engine/scheduler.h"
 #include "emulator/engine/shared.h"
 #include "emulator/ptx.h"
+#include "emulator/race/race.h"
 
 namespace lk::emulator {
 namespace {
@@ -38,10 +39,12 @@ void land(Copies& copies, size_t i) {
   --pending_copies;
   if (copy.from_bytes > 0) std::memcpy(copy.to, copy.from, copy.from_bytes);
   std::memset(copy.to + copy.from_bytes, 0, copy.bytes - copy.from_bytes);
+  if (race::on) race::landed(copy.to, copy.bytes);
 }
 
+// The race checker wants every copy to be under way until it is waited for.
 bool pending() {
-  return pending_copies > 0;
+  return pending_copies > 0 && !race::on;
 }
 
 void step() {
@@ -82,6 +85,11 @@ void cp_async(uint32_t to, const void* from, uint32_t bytes, uint32_t from_bytes
   copies.pending.push_back({shared_at(to, bytes), from, bytes, from_bytes, copies.committed});
   copies.any_open = true;
   ++pending_copies;
+  if (race::on) {
+    if (from_bytes > 0) race::access(from, from_bytes, race::kRead);
+    race::access(copies.pending.back().to, bytes, race::kWrite);
+    race::in_flight(copies.pending.back().to, bytes);
+  }
   if (!settings().defer_copies) {
     land(copies, copies.pending.size() - 1);
     return;

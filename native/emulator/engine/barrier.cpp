@@ -2,6 +2,7 @@
 #include "emulator/engine/report.h"
 #include "emulator/engine/scheduler.h"
 #include "emulator/ptx.h"
+#include "emulator/race/race.h"
 
 namespace lk::emulator {
 namespace {
@@ -26,9 +27,20 @@ Barrier& arrive(int id, int threads) {
   return barrier;
 }
 
-bool complete(Barrier& barrier) {
+// Wakes who waits where all have arrived. waits: the current thread does.
+bool complete(int id, Barrier& barrier, bool waits) {
+  if (race::on) race::arrive(id);
   if (barrier.arrived < barrier.expected) return false;
   barrier.arrived = 0;
+  if (race::on) {
+    if (barrier.waiting.size() + (waits ? 1 : 0) == current->block->threads.size()) {
+      race::begin_epoch();
+    } else {
+      for (const Thread* thread : barrier.waiting) race::release(id, *thread);
+      if (waits) race::release(id, *current);
+    }
+    race::reset(id);
+  }
   for (Thread* thread : barrier.waiting) make_ready(thread);
   barrier.waiting.clear();
   return true;
@@ -38,7 +50,7 @@ bool complete(Barrier& barrier) {
 
 void bar_sync(int id, int threads) {
   Barrier& barrier = arrive(id, threads);
-  if (complete(barrier)) {
+  if (complete(id, barrier, true)) {
     may_yield();
     return;
   }
@@ -47,7 +59,7 @@ void bar_sync(int id, int threads) {
 }
 
 void bar_arrive(int id, int threads) {
-  complete(arrive(id, threads));
+  complete(id, arrive(id, threads), false);
 }
 
 int bar_reduce(bool predicate, int operation) {

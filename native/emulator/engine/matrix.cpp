@@ -6,6 +6,7 @@
 #include "emulator/engine/shared.h"
 #include "emulator/engine/warp.h"
 #include "emulator/ptx.h"
+#include "emulator/race/race.h"
 
 namespace lk::emulator {
 namespace {
@@ -18,10 +19,12 @@ struct Matrices {
   uint32_t row;
 };
 
-void check_row(const char* operation, uint32_t row, int count) {
-  if (current->lane < kSide * count && row % kRowBytes != 0) {
+void check_row(const char* operation, uint32_t row, int count, race::Kind kind) {
+  if (current->lane >= kSide * count) return;
+  if (row % kRowBytes != 0) {
     report_fatal("%s: the row at shared address %u is not aligned to 16 bytes", operation, row);
   }
+  if (race::on) race::access(shared_at(row, kRowBytes), kRowBytes, kind);
 }
 
 struct Product {
@@ -68,7 +71,7 @@ void multiply(Product** lanes, bool half) {
 }  // namespace
 
 void ldmatrix(uint32_t* m, uint32_t row, int count, bool transposed) {
-  check_row("ldmatrix", row, count);
+  check_row("ldmatrix", row, count, race::kRead);
   Matrices arguments{m, row};
   collective(transposed ? "ldmatrix.trans" : "ldmatrix", kAllLanes, arguments, [=](Matrices** lanes, Warp&) {
     for (int i = 0; i < count; ++i) {
@@ -87,7 +90,7 @@ void ldmatrix(uint32_t* m, uint32_t row, int count, bool transposed) {
 }
 
 void stmatrix(const uint32_t* m, uint32_t row, int count, bool transposed) {
-  check_row("stmatrix", row, count);
+  check_row("stmatrix", row, count, race::kWrite);
   Matrices arguments{const_cast<uint32_t*>(m), row};
   collective(transposed ? "stmatrix.trans" : "stmatrix", kAllLanes, arguments, [=](Matrices** lanes, Warp&) {
     for (int i = 0; i < count; ++i) {

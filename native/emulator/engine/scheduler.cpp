@@ -12,6 +12,7 @@
 #include "emulator/engine/report.h"
 #include "emulator/engine/shared.h"
 #include "emulator/launch.h"
+#include "emulator/race/race.h"
 
 dim3 threadIdx, blockIdx, blockDim, gridDim;
 
@@ -212,6 +213,7 @@ void forget_threads(Block& block) {
 bool run_block(Block& block) {
   rewind(block);
   begin_shared(block);
+  if (race::on) race::begin_block();
   start_order(block);
   running = &host;
   Thread* first = next_thread();
@@ -320,6 +322,7 @@ bool run_grid(const LaunchShape& shape, void (*body)(const void*), const void* c
   prepare(block, shape);
   const uint64_t blocks = uint64_t{shape.grid.x} * shape.grid.y * shape.grid.z;
   ++counted.launches;
+  if (race::on) race::begin_launch();
   const BlockOrder order(blocks);
   for (uint64_t i = 0; i < blocks; ++i) {
     const uint64_t b = order.at(i);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "emulator/ptx.h"
+#include "emulator/race/race.h"
 
 namespace lk::emulator {
 
@@ -75,7 +76,9 @@ uint32_t combine(uint32_t a, uint32_t b, Reduce operation) {
 
 void sync_warp(uint32_t mask) {
   int nothing = 0;
-  collective("__syncwarp", mask, nothing, [](int**, Warp&) {});
+  collective("__syncwarp", mask, nothing, [mask](int**, Warp& warp) {
+    if (race::on) race::meet(warp, mask);
+  });
 }
 
 // The rules of PTX' shfl.sync: lanes of a segment of `width`; a source outside it gives the own value, one outside the mask an

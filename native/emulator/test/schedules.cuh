@@ -28,6 +28,8 @@ cudaError_t run_kernel(void (*kernel)(Parameters...), dim3 grid, dim3 block, siz
 // body() under every kind of schedule; nothing may be found.
 template <typename F>
 void under_all_schedules(F body) {
+  emulator::restore_machine();
+  emulator::take_findings();
   for (uint64_t seed : kSchedules) {
     emulator::settings().seed = seed;
     body();
@@ -40,8 +42,9 @@ void under_all_schedules(F body) {
 template <typename F>
 void must_find(const char* expected, F body) {
   for (uint64_t seed : kSchedules) {
-    emulator::settings().seed = seed;
+    emulator::restore_machine();
     emulator::take_findings();
+    emulator::settings().seed = seed;
     body();
     bool found = false;
     std::string all;
@@ -49,8 +52,8 @@ void must_find(const char* expected, F body) {
       found |= finding.find(expected) != std::string::npos;
       all += finding + "; ";
     }
-    CHECK_TEXT(found, std::string("expected ") + expected + ", found " + all);
     emulator::restore_machine();
+    CHECK_TEXT(found, std::string("expected ") + expected + ", found " + all);
   }
   emulator::settings().seed = 0;
 }

@@ -149,7 +149,7 @@ LK_TEST(emulator_copies_land_when_they_are_waited_for) {
       for (int bytes : {16, 4, 0}) {
         std::vector<float4> in(static_cast<size_t>(tiles) * 96), out(in.size());
         for (size_t i = 0; i < in.size(); ++i) in[i] = make_float4(static_cast<float>(i), 1, 2, 3);
-        CHECK(run_kernel(copy_through_stages, dim3(2), dim3(96), kStages * 96 * 16, in.data(), out.data(), tiles,
+        CHECK(run_kernel(copy_through_stages, dim3(1), dim3(96), kStages * 96 * 16, in.data(), out.data(), tiles,
                          bytes) == cudaSuccess);
         for (size_t i = 0; i < in.size(); ++i) {
           CHECK(out[i].x == (bytes >= 4 ? in[i].x : 0) && out[i].w == (bytes == 16 ? 3 : 0));

@@ -1,5 +1,8 @@
 // Kernels with one mistake each, which tests must notice: with wrong results under some schedule in the plain build, as findings
 // under the race checker and AddressSanitizer. If a mistake goes unnoticed here, it would in a real kernel.
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include "emulator/test/schedules.cuh"
 
 namespace lk::test {
@@ -109,7 +112,55 @@ void must_notice(const Inputs& inputs, const std::vector<float>& expected) {
   CHECK_TEXT(noticed, std::string("nobody noticed: ") + kNames[kBug]);
 }
 
+#ifdef __SANITIZE_ADDRESS__
+__global__ void read_at(const float* in, int64_t i, float* out) {
+  *out = in[i];
+}
+
+__global__ void read_shared_at(int i, float* out) {
+  *out = reinterpret_cast<float*>(shared_memory())[i];
+}
+
+// The sanitizer ends the process: body runs in a child, and what that says must contain `expected`.
+template <typename F>
+void must_die_of(const char* expected, F body) {
+  int channel[2];
+  CHECK(pipe(channel) == 0);
+  const pid_t child = fork();
+  CHECK(child >= 0);
+  if (child == 0) {
+    dup2(channel[1], STDERR_FILENO);
+    body();
+    _exit(0);
+  }
+  close(channel[1]);
+  std::string text;
+  char buffer[4096];
+  for (ssize_t n; (n = read(channel[0], buffer, sizeof buffer)) > 0;) text.append(buffer, static_cast<size_t>(n));
+  close(channel[0]);
+  int status = 0;
+  CHECK(waitpid(child, &status, 0) == child);
+  CHECK_TEXT(!(WIFEXITED(status) && WEXITSTATUS(status) == 0) && text.find(expected) != std::string::npos,
+             std::string("expected ") + expected + ", got: " + text.substr(0, 400));
+}
+#endif
+
 }  // namespace
+
+#ifdef __SANITIZE_ADDRESS__
+LK_TEST(emulator_sanitized_notices_accesses_out_of_bounds) {
+  float* memory = nullptr;
+  float out = 0;
+  CHECK(cudaMalloc(reinterpret_cast<void**>(&memory), 100 * sizeof *memory) == cudaSuccess);
+  CHECK(run_kernel(read_at, dim3(1), dim3(1), 0, memory, int64_t{99}, &out) == cudaSuccess);
+  must_die_of("heap-buffer-overflow", [&] { run_kernel(read_at, dim3(1), dim3(1), 0, memory, int64_t{100}, &out); });
+  must_die_of("heap-buffer-overflow", [&] { run_kernel(read_at, dim3(1), dim3(1), 0, memory, int64_t{-1}, &out); });
+  CHECK(run_kernel(read_shared_at, dim3(1), dim3(1), 400, 99, &out) == cudaSuccess);
+  must_die_of("heap-buffer-overflow", [&] { run_kernel(read_shared_at, dim3(1), dim3(1), 400, 100, &out); });
+  CHECK(cudaFree(memory) == cudaSuccess);
+  must_die_of("heap-use-after-free", [&] { run_kernel(read_at, dim3(1), dim3(1), 0, memory, int64_t{0}, &out); });
+}
+#endif
 
 LK_TEST(emulator_notices_planted_bugs) {
   const Inputs inputs = make_inputs();
@@ -122,5 +173,17 @@ LK_TEST(emulator_notices_planted_bugs) {
   must_notice<kSwappedOperands>(inputs, expected);
   must_notice<kScaleOffByOne>(inputs, expected);
 }
+
+#ifdef LK_RACE_CHECKED
+LK_TEST(emulator_race_checker_notices_planted_bugs) {
+  const Inputs inputs = make_inputs();
+  under_all_schedules([&] { run_pipeline<kNone>(inputs); });
+  must_find("under way", [&] { run_pipeline<kWaitTooWeak>(inputs); });
+  must_find("is not ordered", [&] { run_pipeline<kStageFreedEarly>(inputs); });
+  must_find("is not ordered", [&] { run_pipeline<kNoBarrierInReduction>(inputs); });
+  // One thread's copy, another's read: not ordered, or even before the former has waited.
+  must_find("shared memory", [&] { run_pipeline<kNoBarrierAfterWait>(inputs); });
+}
+#endif
 
 }  // namespace lk::test
