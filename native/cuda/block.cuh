@@ -57,20 +57,24 @@ __device__ __forceinline__ T block_reduce(T value, Op op, T* scratch) {
   return result;
 }
 
-// The number of threads before this one in the block for which `flag` is set; `total` gets that of all. scratch: as for
-// block_reduce.
-__device__ __forceinline__ int block_rank(bool flag, int* scratch, int& total) {
-  const unsigned votes = __ballot_sync(kAllLanes, flag);
-  if (lane_index() == 0) scratch[warp_index()] = __popc(votes);
+// The sum of the values of the threads before this one in the block; `total` gets that of all. scratch: as for block_reduce.
+template <typename T>
+__device__ __forceinline__ T block_prefix(T value, T* scratch, T& total) {
+  T sum = value;  // of the lanes up to this one
+  for (int distance = 1; distance < kWarpLanes; distance *= 2) {
+    const T before = __shfl_up_sync(kAllLanes, sum, distance);
+    if (lane_index() >= distance) sum += before;
+  }
+  if (lane_index() == kWarpLanes - 1) scratch[warp_index()] = sum;
   __syncthreads();
-  int before = 0;
+  T first = 0;
   total = 0;
   for (int warp = 0; warp < warp_count(); ++warp) {
-    if (warp == warp_index()) before = total;
+    if (warp == warp_index()) first = total;
     total += scratch[warp];
   }
   __syncthreads();
-  return before + __popc(votes & ((1u << lane_index()) - 1u));
+  return first + sum - value;
 }
 
 }  // namespace lk::cuda

@@ -147,6 +147,15 @@ struct Matrix {
   explicit Matrix(const lk_tensor& t) : data(at_address<T>(t.data)), stride(t.row_stride) {}
 
   __device__ __forceinline__ T* at(int64_t row, int64_t col) const { return data + row * stride + col; }
+  // Elements (row, col ... col + count), as load_floats and store_floats.
+  template <int kCount>
+  __device__ __forceinline__ void load(int64_t row, int64_t col, int64_t count, float (&to)[kCount]) const {
+    load_floats<kCount>(at(row, col), count, to);
+  }
+  template <int kCount>
+  __device__ __forceinline__ void store(int64_t row, int64_t col, int64_t count, const float (&from)[kCount]) const {
+    store_floats<kCount>(at(row, col), count, from);
+  }
 
   T* data;
   int64_t stride;  // elements
@@ -156,7 +165,7 @@ struct Matrix {
 struct AnyMatrix {
   explicit AnyMatrix(const lk_tensor& t) : data(t.data), stride(t.row_stride), dtype(t.dtype) {}
 
-  // Elements (row, col ... col + count), as load_floats and store_floats.
+  // As those of Matrix.
   template <int kCount>
   __device__ __forceinline__ void load(int64_t row, int64_t col, int64_t count, float (&to)[kCount]) const {
     const int64_t i = row * stride + col;
@@ -182,6 +191,12 @@ struct AnyMatrix {
     }
   }
 
+  __device__ __forceinline__ float at(int64_t row, int64_t col) const {
+    float one[1];
+    load(row, col, 1, one);
+    return one[0];
+  }
+
   template <typename T>
   __device__ __forceinline__ T* at_device() const {
     return reinterpret_cast<T*>(static_cast<uintptr_t>(data));
@@ -191,5 +206,44 @@ struct AnyMatrix {
   int64_t stride;
   int32_t dtype;
 };
+
+// ---- matrices counted row by row -------------------------------------------------------------------------------
+
+// Elements [first, first + kCount) of a matrix of `count` elements; those past its end are 0.
+template <int kCount, typename AMatrix>
+__device__ __forceinline__ void load_flat(const AMatrix& from, int64_t cols, int64_t first, int64_t count,
+                                          float (&to)[kCount]) {
+  if (from.stride == cols) return from.load(0, first, count - first, to);
+  int64_t row = first / cols, col = first % cols;
+  if (col + kCount <= cols && first + kCount <= count) return from.load(row, col, kCount, to);
+#pragma unroll
+  for (int i = 0; i < kCount; ++i) {
+    float one[1] = {0.0f};
+    if (first + i < count) from.load(row, col, 1, one);
+    to[i] = one[0];
+    if (++col == cols) {
+      col = 0;
+      ++row;
+    }
+  }
+}
+
+// The other way; nothing is written past the end.
+template <int kCount, typename AMatrix>
+__device__ __forceinline__ void store_flat(const AMatrix& to, int64_t cols, int64_t first, int64_t count,
+                                           const float (&from)[kCount]) {
+  if (to.stride == cols) return to.store(0, first, count - first, from);
+  int64_t row = first / cols, col = first % cols;
+  if (col + kCount <= cols && first + kCount <= count) return to.store(row, col, kCount, from);
+#pragma unroll
+  for (int i = 0; i < kCount; ++i) {
+    const float one[1] = {from[i]};
+    if (first + i < count) to.store(row, col, 1, one);
+    if (++col == cols) {
+      col = 0;
+      ++row;
+    }
+  }
+}
 
 }  // namespace lk::cuda
