@@ -209,7 +209,8 @@ LK_API lk_status lk_dynamic_map_unsigned(float out[256]);
 
 /* Quantises `source` (F32, BF16 or F16, any row stride) to 4 bits. The caller fills `out` with shape, format, block_size
  * and addresses; `absmax` != 0 asks for single quantisation, `absmax_codes` and `nested_absmax` != 0 with absmax == 0 for
- * double quantisation. Writes the memory they name, and out->nested_offset. NF4: Dettmers et al. 2023, arXiv:2305.14314. */
+ * double quantisation. Writes the memory they name, and out->nested_offset, for which a GPU is waited for. NF4: Dettmers et
+ * al. 2023, arXiv:2305.14314. */
 LK_API lk_status lk_quantize(lk_device* device, const lk_tensor* source, lk_weight* out);
 /* out [rows, cols] F32, BF16 or F16: code * scale in F32, rounded once. A dense weight is converted. */
 LK_API lk_status lk_dequantize(lk_device* device, const lk_weight* weight, const lk_tensor* out);
