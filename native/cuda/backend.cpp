@@ -14,6 +14,7 @@ KernelTable build() {
   t.name = kName;
   install_elementwise(t);
   install_matmul(t);
+  install_combine(t);
   install_merge(t);
   install_quantize(t);
   return t;

@@ -13,6 +13,7 @@ namespace lk::cuda {
 
 void install_elementwise(KernelTable&);
 void install_matmul(KernelTable&);
+void install_combine(KernelTable&);
 void install_merge(KernelTable&);
 void install_quantize(KernelTable&);
 

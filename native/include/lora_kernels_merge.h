@@ -3,7 +3,8 @@
  * The conventions of lora_kernels.h hold. All tensors of a call have one shape [rows, cols]; dtypes may differ, arithmetic
  * is F32 and results are rounded once. Elements are counted row-major. `out` may be the memory of an input (same dtype
  * and stride), since an element depends on no other one once a call has chosen what it keeps. Results are bit-identical
- * for any number of threads and on every instruction set.
+ * for any number of threads and on every instruction set, and on a GPU but for lk_dot, whose order of sums is another fixed
+ * one. Calls that take several inputs or return a number wait for the GPU.
  */
 #ifndef LORA_KERNELS_MERGE_H
 #define LORA_KERNELS_MERGE_H
