@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "common/format4_tables.h"
+#include "common/host_device.h"
 #include "lora_kernels.h"
 
 namespace lk {
@@ -23,7 +24,7 @@ inline const uint8_t* code_order(int32_t format) {
   return format == LK_FP4 ? kFp4Order : kNf4Order;
 }
 
-inline int64_t ceil_div(int64_t a, int64_t b) {
+LK_HOST_DEVICE inline int64_t ceil_div(int64_t a, int64_t b) {
   return (a + b - 1) / b;
 }
 inline int64_t element_count(const lk_weight& w) {

@@ -163,6 +163,7 @@ struct Matrix {
 
 // A matrix of any float dtype: for kernels over several tensors of different ones.
 struct AnyMatrix {
+  AnyMatrix() = default;
   explicit AnyMatrix(const lk_tensor& t) : data(t.data), stride(t.row_stride), dtype(t.dtype) {}
 
   // As those of Matrix.

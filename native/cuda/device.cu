@@ -8,6 +8,7 @@
 #include "cuda/backend.h"
 #include "cuda/errors.h"
 #include "cuda/probe.h"
+#include "cuda/values.cuh"
 
 namespace lk::cuda {
 namespace {
@@ -24,9 +25,13 @@ constexpr uint64_t kKeepAll = UINT64_MAX;
 
 CudaDevice::CudaDevice(int32_t device_ordinal, const cudaStream_t* stream)
     : Device(LK_BACKEND_CUDA, device_ordinal, table()), owns_stream_(stream == nullptr) {
+  const auto give_back = [&] {
+    if (pool_) cudaMemPoolDestroy(pool_);
+    if (value_report_) cudaFreeHost(value_report_);
+  };
   const auto require = [&](cudaError_t error, const char* step) {
     if (error == cudaSuccess) return;
-    if (pool_) cudaMemPoolDestroy(pool_);
+    give_back();
     cannot_open(ordinal, step, error);
   };
   require(cudaSetDevice(ordinal), "choosing it");
@@ -41,13 +46,16 @@ CudaDevice::CudaDevice(int32_t device_ordinal, const cudaStream_t* stream)
   require(cudaMemPoolCreate(&pool_, &pool), "making a memory pool");
   uint64_t keep = kKeepAll;
   require(cudaMemPoolSetAttribute(pool_, cudaMemPoolAttrReleaseThreshold, &keep), "setting its memory pool up");
+  require(cudaMallocHost(reinterpret_cast<void**>(&value_report_), sizeof *value_report_),
+          "allocating page-locked memory");
+  *value_report_ = ValueReport{};
   if (stream) {
     stream_ = *stream;
     cudaStreamCaptureStatus capture = cudaStreamCaptureStatusNone;
     const cudaError_t error = cudaStreamIsCapturing(stream_, &capture);  // the cheapest look at a handle
     if (error == cudaErrorInvalidResourceHandle) {
       cudaGetLastError();
-      cudaMemPoolDestroy(pool_);
+      give_back();
       fail(LK_INVALID_ARGUMENT, "stream must be a stream of CUDA device %d, or 0, but is none: %s", ordinal,
            text_of(error).c_str());
     }
@@ -64,6 +72,7 @@ CudaDevice::~CudaDevice() {
     cudaStreamSynchronize(stream_);
     if (owns_stream_) cudaStreamDestroy(stream_);
     cudaMemPoolDestroy(pool_);
+    cudaFreeHost(value_report_);
   }
   cudaGetLastError();
 }
@@ -161,7 +170,7 @@ void CudaDevice::copy(void* destination, const void* source, size_t bytes) {
   make_current("copying memory");
   // Default: the driver sees from the addresses where they are.
   check(cudaMemcpyAsync(destination, source, bytes, cudaMemcpyDefault, stream_), "copying memory");
-  check(cudaStreamSynchronize(stream_), "waiting for a copy");
+  wait("waiting for a copy");
 }
 
 void CudaDevice::copy_to_device(void* destination, const void* host_source, size_t bytes) {
@@ -174,7 +183,12 @@ void CudaDevice::copy_to_host(void* host_destination, const void* source, size_t
 
 void CudaDevice::synchronize() {
   make_current("waiting for the device");
-  check(cudaStreamSynchronize(stream_), "waiting for the device");
+  wait("waiting for the device");
+}
+
+void CudaDevice::wait(const char* what) {
+  check(cudaStreamSynchronize(stream_), what);
+  throw_reported(*value_report_);
 }
 
 std::unique_ptr<Device> open(int32_t ordinal, const uint64_t* stream) {

@@ -8,6 +8,8 @@
 
 namespace lk::cuda {
 
+struct ValueReport;
+
 class CudaDevice final : public Device {
  public:
   // Opens GPU `ordinal`. Work goes to a stream of its own, or to `*stream`, which stays the caller's and must outlive the
@@ -17,6 +19,9 @@ class CudaDevice final : public Device {
 
   cudaStream_t stream() const { return stream_; }
   const cudaDeviceProp& properties() const { return properties_; }
+  // Where kernels report values of I32 tensors that are out of range; every call that waits for the stream throws what
+  // stands there. cuda/values.cuh has the rules.
+  ValueReport* value_report() const { return value_report_; }
 
   // Makes this GPU the calling thread's, which every call into the runtime presumes; throws where the device is lost.
   // `what` is about to be done, as for check.
@@ -37,11 +42,14 @@ class CudaDevice final : public Device {
   void synchronize() override;
 
  private:
+  // Waits for the stream; throws what a kernel reported.
+  void wait(const char* what);
   void copy(void* destination, const void* source, size_t bytes);
 
   cudaDeviceProp properties_{};
   cudaStream_t stream_ = nullptr;
   bool owns_stream_ = false;
+  ValueReport* value_report_ = nullptr;
   cudaMemPool_t pool_ = nullptr;
 };
 

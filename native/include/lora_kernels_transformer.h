@@ -3,7 +3,11 @@
  *
  * Activations are F32, BF16 or F16, one dtype in a call unless an argument says otherwise; arithmetic and sums are F32,
  * rounded once to the output's dtype. Tokens are rows. "Added to" (+=) means that the output must hold something already.
- * Integer tensors are lk_tensor of LK_I32.
+ * Integer tensors are lk_tensor of LK_I32. The CPU backend checks their values before it does anything: one out of range is
+ * LK_INVALID_ARGUMENT that names its place. CUDA queues the operation, whose kernels leave out what such a value stands for
+ * (that token's row is not written, or not added; a label counts as none; a sequence is no sequence) and stay inside the
+ * tensors; the next call on the device that waits for it (a copy, lk_device_synchronize, one that returns a value) gives the
+ * same error, once, for one such value of all operations before.
  */
 #ifndef LORA_KERNELS_TRANSFORMER_H
 #define LORA_KERNELS_TRANSFORMER_H
@@ -93,7 +97,7 @@ LK_API lk_status lk_attention_backward(lk_device* device, const lk_attention* at
 /* ---- vocabulary ------------------------------------------------------------------------------------------------ */
 
 /* out[t] = scale * table[ids[t]]; ids I32 [1, tokens] in [0, vocabulary), table [vocabulary, hidden] F32, BF16 or F16,
- * out [tokens, hidden] of any float dtype. An id out of range is LK_INVALID_ARGUMENT that names its place. */
+ * out [tokens, hidden] of any float dtype. */
 LK_API lk_status lk_embedding(lk_device* device, const lk_tensor* ids, const lk_tensor* table, float scale,
                               const lk_tensor* out);
 /* dtable F32 [vocabulary, hidden] += scale * dy by rows, in the order of the tokens. */
@@ -101,7 +105,8 @@ LK_API lk_status lk_embedding_backward(lk_device* device, const lk_tensor* ids, 
                                        const lk_tensor* dtable);
 
 /* The language-model head and its loss in one: logits [tokens, vocabulary] = x * W^T exist in slices of rows alone,
- * which take at most 16 MiB of workspace (one row, where a row needs more).
+ * which take at most 16 MiB of workspace (one row, where a row needs more). Ignored tokens cost nothing on the CPU, and what
+ * others cost on CUDA, which learns of them too late.
  *   loss[t] = log(sum over v of exp(z[t, v])) - z[t, label[t]],  z = logits, or softcap * tanh(logits / softcap). */
 typedef struct lk_cross_entropy {
   lk_tensor x;       /* [tokens, hidden], float */
@@ -132,7 +137,8 @@ LK_API lk_status lk_scale_columns(lk_device* device, const lk_tensor* x, const l
 /* out F32 [1, N] = norms of the rows of weight + scaling * B * A, which exist in slices alone. lora null: of the weight.
  * DoRA: Liu et al. 2024, arXiv:2402.09353. */
 LK_API lk_status lk_row_norms(lk_device* device, const lk_weight* weight, const lk_lora* lora, const lk_tensor* out);
-/* sums[i] = sum of squares of tensor i in float64, in a fixed order; host memory [count]. NaN and infinities show. */
+/* sums[i] = sum of squares of tensor i in float64, in a fixed order; host memory [count], so that CUDA waits for the device
+ * (once for all tensors). NaN and infinities show. */
 LK_API lk_status lk_sums_of_squares(lk_device* device, const lk_tensor* tensors, int64_t count, double* sums);
 
 #ifdef __cplusplus
