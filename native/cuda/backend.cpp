@@ -17,6 +17,11 @@ KernelTable build() {
   install_combine(t);
   install_merge(t);
   install_quantize(t);
+  install_glu(t);
+  install_norm(t);
+  install_rope(t);
+  install_embedding(t);
+  install_reduce(t);
   return t;
 }
 

@@ -16,6 +16,11 @@ void install_matmul(KernelTable&);
 void install_combine(KernelTable&);
 void install_merge(KernelTable&);
 void install_quantize(KernelTable&);
+void install_glu(KernelTable&);
+void install_norm(KernelTable&);
+void install_rope(KernelTable&);
+void install_embedding(KernelTable&);
+void install_reduce(KernelTable&);
 
 const KernelTable& table();
 
