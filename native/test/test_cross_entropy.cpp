@@ -290,7 +290,8 @@ LK_TEST(cross_entropy_of_no_labels_and_of_nans) {
     c.run(device);
     check_outputs(c, "no labels");
     CHECK(c.dweight.bytes == dweight);
-    CHECK(device.stats.workspace_count == 0);
+    // CUDA cannot know that there are none.
+    CHECK(device.backend == LK_BACKEND_CUDA || device.stats.workspace_count == 0);
 
     c.labels.assign(6, 3);
     c.x.set(2, 1, NAN);
