@@ -50,6 +50,12 @@ std::vector<Fiber*>& idle_fibers() {
   return idle;
 }
 
+// Every fiber that was ever made, until the process ends.
+std::vector<std::unique_ptr<Fiber>>& all_fibers() {
+  static auto& all = *new std::vector<std::unique_ptr<Fiber>>;
+  return all;
+}
+
 void prepare(Fiber* fiber, void (*entry)()) {
   // As a call would leave it: the return address of entry (none) on a stack that is 16-byte aligned above it.
   void** top = reinterpret_cast<void**>(fiber->stack + fiber->stack_bytes - 64);
@@ -72,7 +78,8 @@ Fiber* take_fiber(void (*entry)()) {
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED) throw std::bad_alloc();
     mprotect(memory, kGuardBytes, PROT_NONE);  // an overflow faults instead of writing into the next stack
-    fiber = new Fiber;
+    all_fibers().push_back(std::make_unique<Fiber>());
+    fiber = all_fibers().back().get();
     fiber->stack = static_cast<char*>(memory) + kGuardBytes;
     fiber->stack_bytes = kStackBytes;
   }
