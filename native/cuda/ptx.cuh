@@ -3,6 +3,8 @@
 // marked "warp".
 #pragma once
 
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
 #include <cuda_runtime.h>
 
 #include <cstdint>
@@ -18,6 +20,29 @@ namespace lk::cuda::ptx {
 
 __device__ __forceinline__ uint32_t shared_address(const void* shared) {
   return LK_PTX(emulator::shared_address(shared), static_cast<uint32_t>(__cvta_generic_to_shared(shared)));
+}
+
+// ---- conversions (sm_80) ---------------------------------------------------------------------------------------
+
+// Two floats, rounded to nearest even, as one word: `low` in its lower half. What a NaN holds is lost.
+__device__ __forceinline__ uint32_t pack_bf16(float low, float high) {
+#ifdef LK_EMULATED
+  return uint32_t{__bfloat16_as_ushort(__float2bfloat16_rn(low))} |
+         uint32_t{__bfloat16_as_ushort(__float2bfloat16_rn(high))} << 16;
+#else
+  uint32_t packed;
+  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(packed) : "f"(high), "f"(low));
+  return packed;
+#endif
+}
+__device__ __forceinline__ uint32_t pack_f16(float low, float high) {
+#ifdef LK_EMULATED
+  return uint32_t{__half_as_ushort(__float2half_rn(low))} | uint32_t{__half_as_ushort(__float2half_rn(high))} << 16;
+#else
+  uint32_t packed;
+  asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(packed) : "f"(high), "f"(low));
+  return packed;
+#endif
 }
 
 // ---- asynchronous copies (sm_80) -------------------------------------------------------------------------------

@@ -137,6 +137,33 @@ LK_TEST(matmul_of_aligned_rows_of_16_bits) {
   });
 }
 
+// Few rows, and weights whose rows begin at multiples of 16 bytes: what decodes on its way to tensor cores. Tails of a step, of
+// a slice and of a tile; blocks that straddle rows; a sum over enough depth to be cut into slices.
+LK_TEST(matmul_of_few_rows_with_packed_weights) {
+  for_each_table([](Device& device) {
+    std::mt19937 generator(8);
+    for (const Shape& shape : {Shape{1, 64, 64}, Shape{16, 65, 96}, Shape{17, 3, 32}, Shape{33, 130, 160},
+                               Shape{64, 40, 416}, Shape{2, 16, 2080}}) {
+      for (const Storage& storage : kStorages) {
+        if (storage.format == LK_DENSE) continue;
+        for (lk_dtype dtype : {LK_BF16, LK_F16}) {
+          const std::string what = describe("packed", storage, shape, dtype);
+          const TestWeight weight = make_weight(generator, storage, shape.n, shape.k);
+          const Matrix x = Matrix::random(generator, shape.m, shape.k, dtype, 1.0f, shape.k + shape.m % 2 * 8);
+          const Matrix bias = Matrix::random(generator, 1, shape.n);
+          Matrix y = filled(shape.m, shape.n, dtype, 77);
+          const lk_tensor bias_tensor = bias.tensor();
+          device.kernels->matmul(device, x.tensor(), weight.descriptor(), &bias_tensor, y.tensor());
+          check_with_weight(weight, dtype, [&](lk_dtype rounded_weight) {
+            check_result(y, reference_matmul(x, weight, &bias, rounded_weight), what);
+          });
+          check_gaps(y, 77, what);
+        }
+      }
+    }
+  });
+}
+
 LK_TEST(matmul_of_nothing) {
   for_each_table([](Device& device) {
     std::mt19937 generator(1);

@@ -40,6 +40,10 @@ LK_TEST(selection_is_valid_for_every_shape_and_gpu) {
     for (const ProductShape& shape : shapes()) {
       check_splits(shape, cuda::choose_tiles(shape, gpu).splits, "tiles");
       check_splits(shape, cuda::choose_few_rows_splits(shape, gpu), "few rows");
+      const cuda::PackedChoice packed = cuda::choose_packed(shape, gpu);
+      check_splits(shape, packed.splits, "packed");
+      CHECK(packed.row_tiles == 1 || packed.row_tiles == 2 || packed.row_tiles == 4);
+      CHECK(shape.rows > cuda::kPackedRows || packed.row_tiles * 16 >= shape.rows);
     }
   }
 }
@@ -82,6 +86,8 @@ LK_TEST(selection_splits_where_multiprocessors_would_idle) {
   CHECK(cuda::choose_tiles({8192, 8192, 8192}, h100).splits == 1);
   CHECK(cuda::choose_tiles({64, 16, 65536}, h100).splits > 1);
   CHECK(cuda::choose_few_rows_splits({1, 4096, 14336}, h100) > 1);
+  CHECK(cuda::choose_packed({1, 4096, 4096}, h100).splits > 1);     // 64 tiles for 132 multiprocessors
+  CHECK(cuda::choose_packed({1, 152064, 4096}, h100).splits == 1);  // 2376 of them
   for (const Gpu& gpu : kGpus) {
     int64_t before = 1;
     for (int64_t depth = 64; depth <= (1 << 20); depth *= 2) {

@@ -7,6 +7,7 @@
 #include "common/format4.h"
 #include "cuda/backend.h"
 #include "cuda/matmul/many_rows.h"
+#include "cuda/matmul/packed.h"
 #include "cuda/matmul/product.cuh"
 
 namespace lk::cuda {
@@ -65,18 +66,24 @@ int64_t scratch_bytes(const lk_tensor& left, const lk_weight& weight, bool trans
 // y = x * W^T + bias + adapter
 void multiply_forward(CudaDevice& device, const lk_tensor& x, const lk_weight& weight, const lk_tensor* bias,
                       const Adapter& adapter, const lk_tensor& y, std::byte* scratch) {
-  if (takes_panels(x, weight, false)) {
+  if (y.rows == 0 || y.cols == 0) return;
+  if (!packed_can(x, weight) && takes_panels(x, weight, false)) {
     return multiply_many_rows(device, x, weight, false, bias, adapter, y, scratch);
   }
   Product product = product_of({Operand(x), false}, {Operand(weight), false}, Output(y));
   if (bias) product.epilogue.bias = AnyMatrix(*bias);
   product.adapter = adapter;
+  if (packed_can(x, weight)) {
+    const PackedChoice choice = choose_packed({y.rows, y.cols, x.cols}, gpu_of(device));
+    return multiply_packed(device, x, weight, product, choice, reinterpret_cast<float*>(scratch));
+  }
   multiply(device, product, scratch);
 }
 
 // dx = dy * W + adapter
 void multiply_backward(CudaDevice& device, const lk_tensor& dy, const lk_weight& weight, const Adapter& adapter,
                        const lk_tensor& dx, std::byte* scratch) {
+  if (dx.rows == 0 || dx.cols == 0) return;
   if (takes_panels(dy, weight, true)) {
     return multiply_many_rows(device, dy, weight, true, nullptr, adapter, dx, scratch);
   }

@@ -60,6 +60,8 @@ constexpr Instance kSquareTile{64, 64, 2, 64.0, 2000, 512};
 constexpr Instance kNarrowTile{128, 16, 2, 48.0, 2000, 512};
 constexpr int64_t kPanelTile = 128;    // of gemm16.cu
 constexpr int64_t kPanelSlack = 1024;  // bytes, for alignment
+// packed.cu: 64 columns of 4-bit weights; an element of depth is 32 bytes of them, and about as many cycles to decode.
+constexpr Instance kPacked{kPackedRows, 64, 5, 4.0, 2500, 256};
 // few_rows.cu: a row of 256 columns for each of 8 warps.
 constexpr Instance kFewRowsColumns{kFewRows, 256, 4, 4.0, 2000, 64};
 
@@ -68,6 +70,10 @@ constexpr Instance kFewRowsColumns{kFewRows, 256, 4, 4.0, 2000, 64};
 TileChoice choose_tiles(const ProductShape& shape, const Gpu& gpu) {
   const Scored square = best_splits(kSquareTile, shape, gpu), narrow = best_splits(kNarrowTile, shape, gpu);
   return narrow.cost < square.cost ? TileChoice{true, narrow.splits} : TileChoice{false, square.splits};
+}
+
+PackedChoice choose_packed(const ProductShape& shape, const Gpu& gpu) {
+  return {shape.rows <= 16 ? 1 : shape.rows <= 32 ? 2 : 4, best_splits(kPacked, shape, gpu).splits};
 }
 
 int64_t choose_panel(int64_t depth, int64_t cols, bool four_bit, int64_t rank) {

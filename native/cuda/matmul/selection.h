@@ -31,6 +31,14 @@ TileChoice choose_tiles(const ProductShape& shape, const Gpu& gpu);
 // Slices of depth for few_rows_columns.
 int64_t choose_few_rows_splits(const ProductShape& shape, const Gpu& gpu);
 
+// Rows that packed.cu takes at most, and how: tiles of 16 rows, slices of depth.
+inline constexpr int64_t kPackedRows = 64;
+struct PackedChoice {
+  int32_t row_tiles;  // 1, 2 or 4: enough for the rows
+  int64_t splits;
+};
+PackedChoice choose_packed(const ProductShape& shape, const Gpu& gpu);
+
 // What one panel of a dequantised weight may take, with the adapter's part of it.
 inline constexpr int64_t kMaxPanelBytes = int64_t{40} << 20;
 // Columns of the output that many_rows.cu takes at once: a multiple of its tile, or 0 where not even one fits. depth: of the
