@@ -2,12 +2,14 @@
 
 #include <sys/mman.h>
 #include <sys/sysinfo.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <new>
 #include <utility>
 
 #include "cpu/thread_pool.h"
@@ -18,6 +20,26 @@ namespace {
 constexpr size_t kAlignment = 64;
 // From this size on, memory comes in whole huge pages: fewer TLB misses in kernels that stream through a weight.
 constexpr size_t kHugePage = size_t{2} << 20;
+// From this size on, memory is mapped and goes back to the system when it is released. The C library's heap keeps it, and
+// up to glibc 2.37 aligned requests do not find what aligned ones left: a merge grew by every adapter that it had closed.
+constexpr size_t kMapped = size_t{128} << 10;
+
+// Zeros from the system, aligned to a huge page where that many bytes are asked for; null: there are none.
+void* map_memory(size_t bytes) {
+  const size_t slack = bytes >= kHugePage ? kHugePage : 0;
+  void* const memory = mmap(nullptr, bytes + slack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) return nullptr;
+  if (!slack) return memory;
+  char* const begin = static_cast<char*>(memory);
+  const size_t before = (kHugePage - reinterpret_cast<uintptr_t>(begin) % kHugePage) % kHugePage;
+  // What is not whole pages stays with the block.
+  const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE)), after = (before + bytes + page - 1) / page * page;
+  const size_t end = (bytes + slack + page - 1) / page * page;
+  if (before) munmap(begin, before);
+  if (end > after) munmap(begin + after, end - after);
+  madvise(begin + before, bytes, MADV_HUGEPAGE);
+  return begin + before;
+}
 
 void* allocate_aligned(size_t bytes, size_t alignment) {
   return std::aligned_alloc(alignment, (std::max<size_t>(bytes, 1) + alignment - 1) / alignment * alignment);
@@ -73,12 +95,21 @@ void CpuDevice::query(lk_device_info& out) const {
 
 void* CpuDevice::allocate(size_t bytes) {
   if (bytes > static_cast<size_t>(memory_limit())) return nullptr;
-  const size_t alignment = bytes >= kHugePage ? kHugePage : kAlignment;
-  void* memory = allocate_aligned(bytes, alignment);
+  if (bytes < kMapped) {
+    void* const memory = allocate_aligned(bytes, kAlignment);
+    if (memory) std::memset(memory, 0, bytes);
+    return memory;
+  }
+  void* const memory = map_memory(bytes);
   if (!memory) return nullptr;
-  if (alignment == kHugePage) madvise(memory, bytes, MADV_HUGEPAGE);
-  std::memset(memory, 0, bytes);
-  return memory;
+  try {
+    std::lock_guard<std::mutex> lock(mapped_mutex_);
+    mapped_.emplace(memory, bytes);
+    return memory;
+  } catch (const std::bad_alloc&) {
+    munmap(memory, bytes);
+    return nullptr;
+  }
 }
 
 void* CpuDevice::allocate_workspace(size_t bytes) {
@@ -86,7 +117,20 @@ void* CpuDevice::allocate_workspace(size_t bytes) {
 }
 
 void CpuDevice::release(void* memory) noexcept {
-  std::free(memory);
+  size_t mapped = 0;
+  {
+    std::lock_guard<std::mutex> lock(mapped_mutex_);
+    const auto found = mapped_.find(memory);
+    if (found != mapped_.end()) {
+      mapped = found->second;
+      mapped_.erase(found);
+    }
+  }
+  if (mapped) {
+    munmap(memory, mapped);
+  } else {
+    std::free(memory);
+  }
 }
 
 int64_t CpuDevice::free_bytes() const {

@@ -1,7 +1,9 @@
 // The CPU as a device: its memory is host memory, and its operations are done when they return.
 #pragma once
 
+#include <mutex>
 #include <string>
+#include <unordered_map>
 
 #include "common/device.h"
 
@@ -26,6 +28,8 @@ class CpuDevice final : public Device {
 
  private:
   const std::string reason_;
+  std::mutex mapped_mutex_;                   // guards mapped_
+  std::unordered_map<void*, size_t> mapped_;  // blocks that are mappings of their own, with their bytes
 };
 
 }  // namespace lk::cpu
