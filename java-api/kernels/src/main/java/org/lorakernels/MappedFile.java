@@ -113,6 +113,19 @@ public final class MappedFile extends NativeOwner {
     }
   }
 
+  /**
+   * Lets all that was read of the file leave the memory of the process: what tensors over it have
+   * read, and what the system read around that. It is read again where it is used again.
+   */
+  public void evict() {
+    acquireUse("evict");
+    try {
+      evict("evict", 0, size);
+    } finally {
+      releaseUse();
+    }
+  }
+
   private void evict(String operation, long offset, long bytes) {
     NativeLibrary.check(operation, native_kernels.lk_file_evict(address + offset, bytes));
   }

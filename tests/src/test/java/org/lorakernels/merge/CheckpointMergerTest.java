@@ -24,6 +24,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 import org.lorakernels.CheckpointException;
 import org.lorakernels.DType;
 import org.lorakernels.Device;
+import org.lorakernels.InvalidArgumentException;
 import org.lorakernels.LoraAdapter;
 import org.lorakernels.LoraConfig;
 import org.lorakernels.LoraKernels;
@@ -32,6 +33,7 @@ import org.lorakernels.Nf4Tensor;
 import org.lorakernels.ShapeMismatchException;
 import org.lorakernels.Tensor;
 import org.lorakernels.UnsupportedException;
+import org.lorakernels.Weight;
 import org.lorakernels.golden.GoldenFile;
 import org.lorakernels.huggingface.Checkpoint;
 import org.lorakernels.json.JsonObject;
@@ -277,7 +279,8 @@ class CheckpointMergerTest {
 
   private double[] weight(Path model) {
     try (Checkpoint checkpoint = Checkpoint.open(device, model);
-        Tensor weight = checkpoint.dense(Q + ".weight")) {
+        Weight stored = checkpoint.weight(Q + ".weight");
+        Tensor weight = LoraKernels.dequantize(stored, DType.F32)) {
       float[] values = weight.toFloatArray();
       double[] wide = new double[values.length];
       for (int i = 0; i < wide.length; i++) wide[i] = values[i];
@@ -361,6 +364,52 @@ class CheckpointMergerTest {
     float[] narrow = new float[values.length];
     for (int i = 0; i < narrow.length; i++) narrow[i] = (float) values[i];
     return narrow;
+  }
+
+  // ---- beyond the rank of one adapter
+
+  /** Cat of three adapters of rank 100, which no single adapter can hold. */
+  @ParameterizedTest
+  @ValueSource(booleans = {false, true})
+  void concatenatesBeyondTheRankOfAnAdapter(boolean fourBit) {
+    Path model = fourBit ? NF4 : LLAMA;
+    List<WeightedAdapter> adapters = new ArrayList<>();
+    float[] weights = {1, -0.5f, 0.25f};
+    for (float weight : weights) {
+      Path path = directory.resolve("wide" + adapters.size());
+      LoraConfig config = LoraConfig.rank(100).alpha(50);
+      Adapters.write(device, path, Map.of(Q, new Shape(64, 64)), config, adapters.size());
+      adapters.add(adapter(path, weight));
+    }
+    CombineConfig cat = CombineConfig.of(CombineMethod.CAT);
+    CheckpointMerger merger = CheckpointMerger.of(model).adapters(adapters, cat);
+    merger.outDtype(DType.F32).merge(device, target());
+    double[] expected = weight(model);
+    for (WeightedAdapter adapter : adapters) {
+      LoraAdapter lora = adapter.adapter().modules().get(Q);
+      float[] a = lora.a().toFloatArray();
+      float[] b = lora.b().toFloatArray();
+      for (int i = 0; i < expected.length; i++) {
+        double sum = 0;
+        for (int r = 0; r < 100; r++) sum += (double) b[i / 64 * 100 + r] * a[r * 64 + i % 64];
+        expected[i] += adapter.weight() * 0.5 * sum;
+      }
+    }
+    Compare.close(
+        "merged", expected, narrow(weight(target())), Tolerance.ofMax(2e-6, "sums of 300 in F32"));
+    for (MergeError error : merger.errors(device, 1)) {
+      if (!error.requantized()
+          && error.base() == (fourBit ? MergeBase.DEQUANTIZED : MergeBase.ORIGINAL)) {
+        double against = fourBit ? error.againstDequantized() : error.againstOriginal();
+        assertTrue(against < 1e-5, "merged in F32: " + error);
+      }
+    }
+    refuses(
+        InvalidArgumentException.class,
+        () -> new AdapterCombiner(adapters, cat).save(directory.resolve("one")),
+        "cat gives rank 300",
+        "256",
+        "svd");
   }
 
   // ---- what is refused

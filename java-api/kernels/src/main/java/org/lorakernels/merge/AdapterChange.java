@@ -6,7 +6,6 @@ import java.util.List;
 import org.lorakernels.CheckpointException;
 import org.lorakernels.DType;
 import org.lorakernels.LoraAdapter;
-import org.lorakernels.LoraKernels;
 import org.lorakernels.MergeKernels.OpposingSigns;
 import org.lorakernels.Nf4Tensor;
 import org.lorakernels.Tensor;
@@ -75,36 +74,44 @@ final class AdapterChange implements ModelChange {
   }
 
   /**
-   * The adapter of a weight, to be closed. One alone keeps its A and B, and its scaling is
-   * multiplied by the weight: no rounding comes between.
+   * What is added to a weight: the combined adapter; one adapter alone, or those that cat would
+   * make larger than one adapter can be, keep their A and B, and their scaling is multiplied by the
+   * weight: no rounding comes between.
    */
-  LoraAdapter adapter(String weight) {
+  AdapterSum added(String weight) {
     String module = module(weight);
-    if (adapters.size() > 1) {
-      return combiner.combine(module);
+    if (adapters.size() > 1 && combiner.fitsOneAdapter()) {
+      return AdapterSum.of(combiner.combine(module));
     }
-    LoraAdapter only = adapters.get(0).adapter().modules().get(module);
-    float alpha = only.config().alpha() * adapters.get(0).weight();
-    return LoraAdapter.of(
-        only.config().alpha(alpha), only.a().slice(0, only.rank()), only.b().slice(0, only.rows()));
+    List<LoraAdapter> parts = new ArrayList<>();
+    for (WeightedAdapter adapter : adapters) {
+      LoraAdapter lora = adapter.adapter().modules().get(module);
+      if (lora != null) {
+        parts.add(
+            LoraAdapter.of(
+                lora.config().alpha(lora.config().alpha() * adapter.weight()),
+                lora.a().slice(0, lora.rank()),
+                lora.b().slice(0, lora.rows())));
+      }
+    }
+    return new AdapterSum(parts);
   }
 
   @Override
   public Tensor apply(String weight, Weight base, DType out) {
-    Tensor result = Tensor.zeros(base.device(), out, base.rows(), base.cols());
-    try (LoraAdapter adapter = adapter(weight)) {
-      LoraKernels.merge(base, adapter, result);
-      return result;
-    } catch (RuntimeException failure) {
-      result.close();
-      throw failure;
+    try (AdapterSum added = added(weight)) {
+      return added.mergedInto(base, out);
+    } finally {
+      combiner.evict();
     }
   }
 
   @Override
   public Nf4Tensor applyQuantized(String weight, Nf4Tensor base) {
-    try (LoraAdapter adapter = adapter(weight)) {
-      return LoraKernels.mergeQuantized(base, adapter);
+    try (AdapterSum added = added(weight)) {
+      return added.quantizedInto(base);
+    } finally {
+      combiner.evict();
     }
   }
 
@@ -123,7 +130,11 @@ final class AdapterChange implements ModelChange {
     for (int i = 0; i < values.length; i++) {
       values[i] = weights.get(i);
     }
-    return SignConflicts.count(loras, values);
+    try {
+      return SignConflicts.count(loras, values);
+    } finally {
+      combiner.evict();
+    }
   }
 
   @Override

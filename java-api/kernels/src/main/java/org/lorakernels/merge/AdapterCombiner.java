@@ -87,6 +87,12 @@ public final class AdapterCombiner {
       requireFinite(module + ".lora_A", lora.a());
       requireFinite(module + ".lora_B", lora.b());
     }
+    evict();
+  }
+
+  /** What was read of mapped adapters for one module need not stay in memory for the next. */
+  void evict() {
+    adapters.forEach(adapter -> adapter.adapter().evict());
   }
 
   private InvalidArgumentException rankMismatch(String where, int one, int other) {
@@ -124,21 +130,27 @@ public final class AdapterCombiner {
       largest = Math.max(largest, highest);
       sum += highest;
     }
-    int result =
-        switch (config.method().domain()) {
-          case CONCATENATION -> sum;
-          case DELTAS -> config.rank().orElse(largest);
-          default -> largest;
-        };
-    if (result > LoraConfig.MAX_RANK) {
+    return switch (config.method().domain()) {
+      case CONCATENATION -> sum;
+      case DELTAS -> config.rank().orElse(largest);
+      default -> largest;
+    };
+  }
+
+  /** Whether one adapter can hold the result; cat of many may pass the largest rank. */
+  boolean fitsOneAdapter() {
+    return rank <= LoraConfig.MAX_RANK;
+  }
+
+  private void requireOneAdapter() {
+    if (!fitsOneAdapter()) {
       throw new InvalidArgumentException(
           "combine: cat gives rank "
-              + result
-              + ", but at most "
+              + rank
+              + ", but an adapter has at most "
               + LoraConfig.MAX_RANK
-              + " is supported; use svd with a rank");
+              + "; use svd with a rank, or merge into a model, where cat has no limit");
     }
-    return result;
   }
 
   /** What is combined of one module of one adapter. */
@@ -173,7 +185,7 @@ public final class AdapterCombiner {
     return config.method();
   }
 
-  /** The rank of the result. */
+  /** The rank of the result; of cat the sum of all ranks. */
   public int rank() {
     return rank;
   }
@@ -194,8 +206,10 @@ public final class AdapterCombiner {
    * adapter that has it, with scaling 1.
    *
    * @param module one of {@link #modules}
+   * @throws InvalidArgumentException if there is no such module, or {@link #rank} is above 256
    */
   public LoraAdapter combine(String module) {
+    requireOneAdapter();
     List<Part> parts = parts(module);
     if (parts.isEmpty()) {
       throw new InvalidArgumentException(
@@ -216,6 +230,7 @@ public final class AdapterCombiner {
                 .alpha(rank)
                 .dropout(first.config().dropout())
                 .dtype(first.config().dtype());
+        evict();
         return LoraAdapter.of(result, a, b);
       } catch (RuntimeException failure) {
         b.close();
@@ -273,8 +288,10 @@ public final class AdapterCombiner {
    * Combines all modules and saves the result as an adapter that PEFT loads.
    *
    * @param directory is made if it does not exist
+   * @throws InvalidArgumentException if {@link #rank} is above 256
    */
   public void save(Path directory) {
+    requireOneAdapter();
     Map<String, LoraAdapter> combined = new LinkedHashMap<>();
     try {
       modules.forEach(module -> combined.put(module, combine(module)));

@@ -5,7 +5,6 @@ import java.util.List;
 import java.util.Optional;
 import java.util.Random;
 import org.lorakernels.DType;
-import org.lorakernels.LoraAdapter;
 import org.lorakernels.LoraKernels;
 import org.lorakernels.MergeKernels;
 import org.lorakernels.Nf4Format;
@@ -19,13 +18,13 @@ final class MergeErrors {
 
   private final String name;
   private final Weight weight;
-  private final LoraAdapter adapter;
+  private final AdapterSum added;
   private final Nf4Format quantization;
 
-  MergeErrors(String name, Weight weight, LoraAdapter adapter, Nf4Format quantization) {
+  MergeErrors(String name, Weight weight, AdapterSum added, Nf4Format quantization) {
     this.name = name;
     this.weight = weight;
-    this.adapter = adapter;
+    this.added = added;
     this.quantization = quantization;
   }
 
@@ -35,19 +34,19 @@ final class MergeErrors {
     List<MergeError> errors = new ArrayList<>();
     try (Tensor x = inputs()) {
       if (weight instanceof Nf4Tensor trained) {
-        try (Tensor seen = LoraKernels.fusedForward(x, trained, adapter);
-            Tensor merged = merged(trained, out);
-            Nf4Tensor requantized = LoraKernels.mergeQuantized(trained, adapter)) {
+        try (Tensor seen = added.outputs(x, trained);
+            Tensor merged = added.mergedInto(trained, out);
+            Nf4Tensor requantized = added.quantizedInto(trained)) {
           errors.add(entry(x, MergeBase.DEQUANTIZED, false, merged, null, seen));
           errors.add(entry(x, MergeBase.DEQUANTIZED, true, requantized, null, seen));
         }
         return errors;
       }
       try (Nf4Tensor trained = LoraKernels.quantize((Tensor) weight, quantization);
-          Tensor original = LoraKernels.fusedForward(x, weight, adapter);
-          Tensor seen = LoraKernels.fusedForward(x, trained, adapter);
-          Tensor onOriginal = merged(weight, out);
-          Tensor onDequantized = merged(trained, out)) {
+          Tensor original = added.outputs(x, weight);
+          Tensor seen = added.outputs(x, trained);
+          Tensor onOriginal = added.mergedInto(weight, out);
+          Tensor onDequantized = added.mergedInto(trained, out)) {
         errors.add(entry(x, MergeBase.ORIGINAL, false, onOriginal, original, seen));
         errors.add(entry(x, MergeBase.DEQUANTIZED, false, onDequantized, original, seen));
       }
@@ -62,12 +61,6 @@ final class MergeErrors {
       values[i] = (float) random.nextGaussian();
     }
     return Tensor.of(weight.device(), values, INPUTS, weight.cols());
-  }
-
-  private Tensor merged(Weight base, DType out) {
-    Tensor result = Tensor.zeros(base.device(), out, base.rows(), base.cols());
-    LoraKernels.merge(base, adapter, result);
-    return result;
   }
 
   private MergeError entry(

@@ -245,10 +245,10 @@ final class MergeRun implements AutoCloseable {
     for (int i = 0; i < changed.size(); i += step) {
       String name = changed.get(i);
       try (Weight weight = model.weight(name);
-          var adapter = adapters.adapter(name)) {
-        adapter.training(false);
+          AdapterSum added = adapters.added(name)) {
+        added.adapters().forEach(adapter -> adapter.training(false));
         errors.addAll(
-            new MergeErrors(name, weight, adapter, settings.quantization())
+            new MergeErrors(name, weight, added, settings.quantization())
                 .measure(settings.outDtype()));
       }
     }

@@ -2,7 +2,6 @@ package org.lorakernels.merge;
 
 import java.util.List;
 import org.lorakernels.ClosedException;
-import org.lorakernels.DType;
 import org.lorakernels.InvalidArgumentException;
 import org.lorakernels.LoraAdapter;
 import org.lorakernels.LoraKernels;
@@ -81,14 +80,7 @@ public final class MergedWeight implements AutoCloseable {
     if (adapters.size() == 1) {
       return changed(base, adapters.get(0), takeOut);
     }
-    try (Tensor sum = LoraKernels.dequantize(base, DType.F32)) {
-      for (LoraAdapter adapter : adapters) {
-        if (takeOut) {
-          LoraKernels.unmerge(sum, adapter, sum);
-        } else {
-          LoraKernels.merge(sum, adapter, sum);
-        }
-      }
+    try (Tensor sum = AdapterSum.changed(base, adapters, takeOut)) {
       return base instanceof Nf4Tensor quantized
           ? LoraKernels.quantize(sum, quantized.format())
           : sum.to(base.sourceDtype());

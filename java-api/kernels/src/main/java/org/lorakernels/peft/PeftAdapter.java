@@ -15,6 +15,7 @@ import org.lorakernels.LoraConfig;
 import org.lorakernels.ShapeMismatchException;
 import org.lorakernels.Tensor;
 import org.lorakernels.Weight;
+import org.lorakernels.safetensors.SafetensorsFile;
 import org.lorakernels.safetensors.SafetensorsWriter;
 
 /**
@@ -42,17 +43,20 @@ public final class PeftAdapter implements AutoCloseable {
   private final PeftConfig config;
   private final Map<String, LoraAdapter> modules;
   private final Map<String, Tensor> magnitudes;
+  private final SafetensorsFile mapped; // null: the tensors are copies
 
-  /** Takes over the adapters and the magnitudes. */
+  /** Takes over the adapters, the magnitudes and the file. */
   PeftAdapter(
       Path directory,
       PeftConfig config,
       Map<String, LoraAdapter> modules,
-      Map<String, Tensor> magnitudes) {
+      Map<String, Tensor> magnitudes,
+      SafetensorsFile mapped) {
     this.directory = directory;
     this.config = config;
     this.modules = modules;
     this.magnitudes = magnitudes;
+    this.mapped = mapped;
   }
 
   // ---- loading
@@ -69,15 +73,26 @@ public final class PeftAdapter implements AutoCloseable {
   public static PeftAdapter load(Device device, Path directory) {
     PeftConfig config = PeftConfig.read(directory);
     config.requirePlain(directory);
-    return new PeftAdapterReader(device, directory, config).read();
+    return new PeftAdapterReader(device, directory, config, false).read();
   }
 
   /**
-   * The same, but DoRA is loaded too: what it adds to a weight is not scaling * B * A then, but
-   * depends on {@link #magnitudes}.
+   * Opens adapters that are only read, as merging does: on the CPU their tensors are the mapped
+   * file, which costs memory where it is used and until {@link #evict}. They must not be trained.
+   * Otherwise like {@link #load}.
+   */
+  public static PeftAdapter map(Device device, Path directory) {
+    PeftConfig config = PeftConfig.read(directory);
+    config.requirePlain(directory);
+    return new PeftAdapterReader(device, directory, config, true).read();
+  }
+
+  /**
+   * Like {@link #load}, but DoRA is loaded too: what it adds to a weight is not scaling * B * A
+   * then, but depends on {@link #magnitudes}.
    */
   public static PeftAdapter loadWithMagnitudes(Device device, Path directory) {
-    return new PeftAdapterReader(device, directory, PeftConfig.read(directory)).read();
+    return new PeftAdapterReader(device, directory, PeftConfig.read(directory), false).read();
   }
 
   // ---- saving
@@ -231,9 +246,22 @@ public final class PeftAdapter implements AutoCloseable {
     }
   }
 
+  /**
+   * Lets what was read of a mapped adapter leave the memory of the process; it is read again where
+   * it is used again. Does nothing to an adapter that was loaded.
+   */
+  public void evict() {
+    if (mapped != null) {
+      mapped.evict();
+    }
+  }
+
   /** Closes the adapters; may be called again. */
   @Override
   public void close() {
+    if (mapped != null) {
+      mapped.close();
+    }
     modules.values().forEach(LoraAdapter::close);
     magnitudes.values().forEach(Tensor::close);
   }

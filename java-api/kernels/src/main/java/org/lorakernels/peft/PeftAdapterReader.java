@@ -27,18 +27,22 @@ final class PeftAdapterReader {
   private final Device device;
   private final Path directory;
   private final PeftConfig config;
+  private final boolean map;
 
-  PeftAdapterReader(Device device, Path directory, PeftConfig config) {
+  PeftAdapterReader(Device device, Path directory, PeftConfig config, boolean map) {
     this.device = device;
     this.directory = directory;
     this.config = config;
+    this.map = map;
   }
 
   PeftAdapter read() {
     requireTensors();
     Map<String, LoraAdapter> modules = new LinkedHashMap<>();
     Map<String, Tensor> magnitudes = new LinkedHashMap<>();
-    try (SafetensorsFile file = SafetensorsFile.open(directory.resolve(FILE))) {
+    SafetensorsFile file = SafetensorsFile.open(directory.resolve(FILE));
+    boolean keep = false;
+    try {
       for (String name : file.names()) {
         requireKnown(file, name);
         if (name.endsWith(A)) {
@@ -50,11 +54,16 @@ final class PeftAdapterReader {
           }
         }
       }
-      return new PeftAdapter(directory, config, modules, magnitudes);
+      keep = map;
+      return new PeftAdapter(directory, config, modules, magnitudes, map ? file : null);
     } catch (RuntimeException e) {
       modules.values().forEach(LoraAdapter::close);
       magnitudes.values().forEach(Tensor::close);
       throw e;
+    } finally {
+      if (!keep) {
+        file.close();
+      }
     }
   }
 
@@ -182,15 +191,22 @@ final class PeftAdapterReader {
   }
 
   private LoraAdapter adapter(SafetensorsFile file, String module, LoraConfig lora) {
-    try (Tensor mappedA = file.tensor(device, PREFIX + module + A);
-        Tensor mappedB = file.tensor(device, PREFIX + module + B)) {
-      Tensor a = mappedA.copy();
-      try {
-        return LoraAdapter.of(lora, a, mappedB.copy());
-      } catch (RuntimeException e) {
-        a.close();
-        throw e;
-      }
+    Tensor a = tensor(file, PREFIX + module + A);
+    try {
+      return LoraAdapter.of(lora, a, tensor(file, PREFIX + module + B));
+    } catch (RuntimeException e) {
+      a.close();
+      throw e;
+    }
+  }
+
+  private Tensor tensor(SafetensorsFile file, String name) {
+    Tensor mapped = file.tensor(device, name);
+    if (map) {
+      return mapped;
+    }
+    try (mapped) {
+      return mapped.copy();
     }
   }
 
@@ -211,8 +227,6 @@ final class PeftAdapterReader {
               + "] (rows of B), but are "
               + info.spec());
     }
-    try (Tensor mapped = file.tensor(device, name)) {
-      return mapped.copy();
-    }
+    return tensor(file, name);
   }
 }

@@ -208,6 +208,11 @@ public final class SafetensorsFile implements AutoCloseable {
     return file.read(dataStart + info.begin() + from, length);
   }
 
+  /** Lets what was read leave the memory of the process; see {@link MappedFile#evict}. */
+  public void evict() {
+    file.evict();
+  }
+
   /** Releases the mapping once the tensors that share it are closed; may be called again. */
   @Override
   public void close() {
