@@ -125,7 +125,7 @@ class MergeCommandTest {
       {"--method", "linear", "--out-dtype", "u8"},
       {}
     };
-    String[] words = {"density", "knit", "(0, 1]", "original", "U8", "--method"};
+    String[] words = {"density", "knit", "(0, 1]", "original", "u8", "--method"};
     for (int i = 0; i < refused.length; i++) {
       java.util.List<String> arguments =
           new java.util.ArrayList<>(
@@ -141,11 +141,17 @@ class MergeCommandTest {
                   adapter("b")));
       arguments.addAll(java.util.List.of(refused[i]));
       CommandRun run = lk(arguments.toArray(String[]::new));
-      assertEquals(1, run.code(), run.out());
+      assertEquals(2, run.code(), run.out());
       assertEquals(1, run.err().lines().count(), run.err());
       assertTrue(run.err().contains(words[i]), run.err());
       assertFalse(Files.exists(out));
     }
     assertEquals(2, lk("merge", "--model", MODEL).code());
+    CommandRun nowhere = lk("merge", "--model", MODEL, "--adapter", adapter("a"));
+    assertEquals(2, nowhere.code(), nowhere.out());
+    assertTrue(nowhere.err().contains("--out"), nowhere.err());
+    CommandRun absent =
+        lk("merge", "--model", MODEL, "--adapter", out + "/none", "--out", out.toString());
+    assertEquals(1, absent.code(), "nothing is wrong with the usage");
   }
 }

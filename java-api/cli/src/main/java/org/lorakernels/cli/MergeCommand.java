@@ -110,14 +110,13 @@ final class MergeCommand extends LkCommand {
   @Override
   JsonObject run(Console console) {
     if (out == null && !dryRun) {
-      throw new InvalidArgumentException("--out: name the directory to write, or use --dry-run");
+      throw badUsage("--out: name the directory to write, or use --dry-run");
     }
     CombineConfig config = config();
     try (Device device = Device.best();
         MergeInputs inputs = MergeInputs.load(device, adapters)) {
       if (inputs.areModels() && saveAdapter) {
-        throw new InvalidArgumentException(
-            "--save-adapter: combines adapters, but --adapter names a model");
+        throw badUsage("--save-adapter: combines adapters, but --adapter names a model");
       }
       CheckpointMerger merger =
           inputs
@@ -125,7 +124,7 @@ final class MergeCommand extends LkCommand {
               .overwrite(overwrite)
               .onto(onto == null ? null : choice("--onto", MergeBase.class, onto))
               .quantization(doubleQuant ? Nf4Format.doubleQuantized() : Nf4Format.plain())
-              .outDtype(outDtype == null ? null : choice("--out-dtype", DType.class, outDtype));
+              .outDtype(outDtype());
       if (dryRun) {
         return dryRun(console, device, merger);
       }
@@ -137,9 +136,20 @@ final class MergeCommand extends LkCommand {
 
   private CombineConfig config() {
     if (method == null && adapters.size() > 1) {
-      throw new InvalidArgumentException(
-          "--method: say how " + adapters.size() + " are combined, for example ties");
+      throw badUsage("--method: say how " + adapters.size() + " are combined, for example ties");
     }
+    try {
+      CombineConfig config = asGiven();
+      if (adapters.size() > 1) {
+        config.density(); // fails where the method needs one
+      }
+      return config;
+    } catch (InvalidArgumentException failure) {
+      throw badUsage(failure.getMessage());
+    }
+  }
+
+  private CombineConfig asGiven() {
     CombineConfig config =
         CombineConfig.of(method == null ? CombineMethod.LINEAR : CombineMethod.named(method))
             .majoritySign(choice("--majority-sign", SignElection.class, majoritySign))
@@ -148,7 +158,15 @@ final class MergeCommand extends LkCommand {
     return rank == null ? config : config.rank(rank);
   }
 
-  private static <E extends Enum<E>> E choice(String option, Class<E> type, String text) {
+  private DType outDtype() {
+    DType dtype = outDtype == null ? null : choice("--out-dtype", DType.class, outDtype);
+    if (dtype != null && !dtype.isFloat()) {
+      throw badUsage("--out-dtype: expected one of f32, bf16, f16, but is \"" + outDtype + "\"");
+    }
+    return dtype;
+  }
+
+  private <E extends Enum<E>> E choice(String option, Class<E> type, String text) {
     for (E value : type.getEnumConstants()) {
       if (value.name().equalsIgnoreCase(text)) {
         return value;
@@ -158,7 +176,7 @@ final class MergeCommand extends LkCommand {
     for (E value : type.getEnumConstants()) {
       names.add(value.name().toLowerCase(Locale.ROOT));
     }
-    throw new InvalidArgumentException(
+    throw badUsage(
         option + ": expected one of " + String.join(", ", names) + ", but is \"" + text + "\"");
   }
 

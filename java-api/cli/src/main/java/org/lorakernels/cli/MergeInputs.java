@@ -13,7 +13,7 @@ import org.lorakernels.merge.WeightedModel;
 import org.lorakernels.peft.PeftAdapter;
 import org.lorakernels.peft.PeftConfig;
 
-/** What {@code --adapter DIR[:weight]} names: adapters, which are loaded, or fine-tuned models. */
+/** What {@code --adapter DIR[:weight]} names: adapters, which are mapped, or fine-tuned models. */
 final class MergeInputs implements AutoCloseable {
   private final List<WeightedAdapter> adapters = new ArrayList<>();
   private final List<WeightedModel> models = new ArrayList<>();
@@ -51,7 +51,7 @@ final class MergeInputs implements AutoCloseable {
       models.add(new WeightedModel(directory, used));
       return;
     }
-    PeftAdapter adapter = PeftAdapter.load(device, directory);
+    PeftAdapter adapter = PeftAdapter.map(device, directory);
     try {
       adapters.add(new WeightedAdapter(adapter, used));
     } catch (RuntimeException failure) {
