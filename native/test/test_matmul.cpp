@@ -143,7 +143,7 @@ LK_TEST(matmul_of_few_rows_with_packed_weights) {
   for_each_table([](Device& device) {
     std::mt19937 generator(8);
     for (const Shape& shape : {Shape{1, 64, 64}, Shape{16, 65, 96}, Shape{17, 3, 32}, Shape{33, 130, 160},
-                               Shape{64, 40, 416}, Shape{2, 16, 2080}}) {
+                               Shape{64, 40, 416}, Shape{2, 1100, 32}, Shape{2, 16, 2080}}) {
       for (const Storage& storage : kStorages) {
         if (storage.format == LK_DENSE) continue;
         for (lk_dtype dtype : {LK_BF16, LK_F16}) {
@@ -158,6 +158,13 @@ LK_TEST(matmul_of_few_rows_with_packed_weights) {
             check_result(y, reference_matmul(x, weight, &bias, rounded_weight), what);
           });
           check_gaps(y, 77, what);
+          const Matrix dy = Matrix::random(generator, shape.m, shape.n, dtype, 1.0f, (shape.n + 7) / 8 * 8);
+          Matrix dx = filled(shape.m, shape.k, dtype, 77);
+          device.kernels->matmul_transposed(device, dy.tensor(), weight.descriptor(), dx.tensor());
+          check_with_weight(weight, dtype, [&](lk_dtype rounded_weight) {
+            check_result(dx, reference_matmul_transposed(dy, weight, rounded_weight), what + ", transposed");
+          });
+          check_gaps(dx, 77, what);
         }
       }
     }

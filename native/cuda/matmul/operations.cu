@@ -54,7 +54,7 @@ void multiply(CudaDevice& device, const Product& product, std::byte* scratch) {
 
 // Whether the product of `left` (x or, `transposed`, dy) and the weight goes by many_rows.cu.
 bool takes_panels(const lk_tensor& left, const lk_weight& weight, bool transposed) {
-  return left.rows > kFewRows && left.cols != 0 && many_rows_can(left, weight, transposed);
+  return !packed_can(left, weight) && left.rows > kFewRows && left.cols != 0 && many_rows_can(left, weight, transposed);
 }
 
 // Bytes of scratch for the products of `rows` rows with the weight in one direction; rank 0: no adapter.
@@ -63,21 +63,26 @@ int64_t scratch_bytes(const lk_tensor& left, const lk_weight& weight, bool trans
   return std::max(kMaxPartialBytes, many_rows_bytes(left, weight, transposed, rank));
 }
 
+// `product` of `left` and the weight, where it does not take panels.
+void multiply_weight(CudaDevice& device, const lk_tensor& left, const lk_weight& weight, bool transposed,
+                     const Product& product, std::byte* scratch) {
+  if (!packed_can(left, weight)) return multiply(device, product, scratch);
+  const Output& out = product.epilogue.out;
+  const PackedChoice choice = choose_packed({out.rows, out.cols, left.cols}, gpu_of(device));
+  multiply_packed(device, left, weight, transposed, product, choice, reinterpret_cast<float*>(scratch));
+}
+
 // y = x * W^T + bias + adapter
 void multiply_forward(CudaDevice& device, const lk_tensor& x, const lk_weight& weight, const lk_tensor* bias,
                       const Adapter& adapter, const lk_tensor& y, std::byte* scratch) {
   if (y.rows == 0 || y.cols == 0) return;
-  if (!packed_can(x, weight) && takes_panels(x, weight, false)) {
+  if (takes_panels(x, weight, false)) {
     return multiply_many_rows(device, x, weight, false, bias, adapter, y, scratch);
   }
   Product product = product_of({Operand(x), false}, {Operand(weight), false}, Output(y));
   if (bias) product.epilogue.bias = AnyMatrix(*bias);
   product.adapter = adapter;
-  if (packed_can(x, weight)) {
-    const PackedChoice choice = choose_packed({y.rows, y.cols, x.cols}, gpu_of(device));
-    return multiply_packed(device, x, weight, product, choice, reinterpret_cast<float*>(scratch));
-  }
-  multiply(device, product, scratch);
+  multiply_weight(device, x, weight, false, product, scratch);
 }
 
 // dx = dy * W + adapter
@@ -89,7 +94,7 @@ void multiply_backward(CudaDevice& device, const lk_tensor& dy, const lk_weight&
   }
   Product product = product_of({Operand(dy), false}, {Operand(weight), true}, Output(dx));
   product.adapter = adapter;
-  multiply(device, product, scratch);
+  multiply_weight(device, dy, weight, true, product, scratch);
 }
 
 // s = scaling * (dropout ∘ x) * A^T
