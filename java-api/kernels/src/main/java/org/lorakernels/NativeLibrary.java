@@ -88,6 +88,8 @@ final class NativeLibrary {
       case native_kernels.LK_BACKEND_UNAVAILABLE ->
           new BackendUnavailableException(message, List.of());
       case native_kernels.LK_DEVICE_LOST -> new DeviceLostException(message);
+      case native_kernels.LK_IO_ERROR -> new SpillException(message);
+      case native_kernels.LK_CANCELLED -> new ClosedException(message);
       default ->
           new LoraKernelsException(
               message + " (" + native_kernels.lk_status_name(status).getString() + ")");

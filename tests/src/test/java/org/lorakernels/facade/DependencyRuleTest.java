@@ -48,6 +48,7 @@ class DependencyRuleTest {
             "org.lorakernels.huggingface..",
             "org.lorakernels.peft..",
             "org.lorakernels.merge..",
+            "org.lorakernels.optimizer..",
             "org.lorakernels.training..",
             "org.lorakernels.cli..")
         .check(CLASSES);

@@ -18,6 +18,7 @@ import org.bytedeco.javacpp.tools.InfoMapper;
               "lora_kernels.h",
               "lora_kernels_merge.h",
               "lora_kernels_optimizer.h",
+              "lora_kernels_pager.h",
               "lora_kernels_transformer.h"
             },
             link = "lora_kernels"),
@@ -29,6 +30,8 @@ public class LoraKernelsPreset implements InfoMapper {
     infos
         .put(new Info("LK_API").cppTypes().annotations())
         .put(new Info("lk_address").cast().valueTypes("long").pointerTypes("LongPointer", "long[]"))
-        .put(new Info("lk_device").pointerTypes("lk_device"));
+        .put(new Info("lk_device").pointerTypes("lk_device"))
+        .put(new Info("lk_budget").pointerTypes("lk_budget"))
+        .put(new Info("lk_pager").pointerTypes("lk_pager"));
   }
 }

@@ -90,8 +90,11 @@ final class RunState {
     return writer.write(
         step,
         description,
-        new TreeMap<>(Map.of(PARAMETERS, parameters(), OPTIMIZER, optimizer.states())),
-        model::saveAdapter);
+        Map.of(PARAMETERS, parameters()),
+        directory -> {
+          optimizer.write(directory.resolve(OPTIMIZER));
+          model.saveAdapter(directory);
+        });
   }
 
   /**
@@ -120,8 +123,7 @@ final class RunState {
       }
     }
     checkpoint.restore(model.device(), PARAMETERS, parameters());
-    checkpoint.restore(model.device(), OPTIMIZER, optimizer.states());
-    optimizer.restore(checkpoint.step());
+    optimizer.read(checkpoint.directory().resolve(OPTIMIZER));
     return checkpoint.step();
   }
 

@@ -1,0 +1,2 @@
+/** Optimiser states as files. */
+package org.lorakernels.optimizer;
