@@ -16,6 +16,8 @@ struct Settings {
   uint64_t seed = 0;
   // Asynchronous copies land late: at the wait for them, or (where seed is not 0) at a random moment before it. False: at issue.
   bool defer_copies = true;
+  // Only so many blocks at the end of every grid run: for matrices too large to be walked. 0: all.
+  uint64_t last_blocks = 0;
 };
 
 Settings& settings();

@@ -323,9 +323,10 @@ bool run_grid(const LaunchShape& shape, void (*body)(const void*), const void* c
   const uint64_t blocks = uint64_t{shape.grid.x} * shape.grid.y * shape.grid.z;
   ++counted.launches;
   if (race::on) race::begin_launch();
-  const BlockOrder order(blocks);
-  for (uint64_t i = 0; i < blocks; ++i) {
-    const uint64_t b = order.at(i);
+  const uint64_t last = current_settings.last_blocks, skipped = last > 0 && last < blocks ? blocks - last : 0;
+  const BlockOrder order(blocks - skipped);
+  for (uint64_t i = 0; i < blocks - skipped; ++i) {
+    const uint64_t b = skipped + order.at(i);
     block.index = dim3(static_cast<unsigned>(b % shape.grid.x), static_cast<unsigned>(b / shape.grid.x % shape.grid.y),
                        static_cast<unsigned>(b / shape.grid.x / shape.grid.y));
     ++counted.blocks;
