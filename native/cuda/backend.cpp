@@ -23,6 +23,7 @@ KernelTable build() {
   install_embedding(t);
   install_reduce(t);
   install_attention(t);
+  install_cross_entropy(t);
   return t;
 }
 

@@ -22,6 +22,7 @@ void install_rope(KernelTable&);
 void install_embedding(KernelTable&);
 void install_reduce(KernelTable&);
 void install_attention(KernelTable&);
+void install_cross_entropy(KernelTable&);
 
 const KernelTable& table();
 

@@ -105,8 +105,9 @@ LK_API lk_status lk_embedding_backward(lk_device* device, const lk_tensor* ids, 
                                        const lk_tensor* dtable);
 
 /* The language-model head and its loss in one: logits [tokens, vocabulary] = x * W^T exist in slices of rows alone,
- * which take at most 16 MiB of workspace (one row, where a row needs more). Ignored tokens cost nothing on the CPU, and what
- * others cost on CUDA, which learns of them too late.
+ * which take at most 16 MiB of workspace, products included; on CUDA 1/512 of the GPU's memory (16 MiB at least), and what
+ * products take (one row, where a row needs more). Ignored tokens cost nothing on the CPU, and on CUDA, which learns of them
+ * too late, what others cost.
  *   loss[t] = log(sum over v of exp(z[t, v])) - z[t, label[t]],  z = logits, or softcap * tanh(logits / softcap). */
 typedef struct lk_cross_entropy {
   lk_tensor x;       /* [tokens, hidden], float */

@@ -127,4 +127,32 @@ LK_TEST(values_of_sequences_that_break_a_rule) {
   });
 }
 
+LK_TEST(values_of_labels_out_of_range) {
+  for_each_table([](Device& device) {
+    const bool cuda = device.backend == LK_BACKEND_CUDA;
+    std::mt19937 generator(4);
+    const Matrix x = Matrix::random(generator, 3, 9), weight = Matrix::random(generator, 11, 9);
+    for (const int32_t bad : {11, INT32_MAX}) {
+      const std::vector<int32_t> labels = {2, bad, -5};
+      Matrix loss = filled(1, 3), dx = filled(3, 9), dweight(11, 9);
+      lk_cross_entropy a{};
+      a.x = x.tensor();
+      const lk_tensor w = weight.tensor();
+      a.weight.rows = 11;
+      a.weight.cols = a.weight.row_stride = 9;
+      a.weight.data = w.data;
+      a.labels = ints(labels);
+      a.gradient_scale = 1;
+      a.loss = loss.tensor();
+      a.dx = dx.tensor();
+      a.dweight = dweight.tensor();
+      fails(device, lk_linear_cross_entropy(&device, &a),
+            {"lk_linear_cross_entropy: labels", "11)", "element [0, 1]", std::to_string(bad).c_str()});
+      CHECK(loss.at(0, 1) == (cuda ? 0 : kUntouched) && loss.at(0, 2) == (cuda ? 0 : kUntouched));
+      CHECK(row_is(dx, 1, cuda ? 0 : kUntouched) && row_is(dx, 2, cuda ? 0 : kUntouched));
+      CHECK((loss.at(0, 0) == kUntouched) == !cuda && row_is(dx, 0, kUntouched) == !cuda);
+    }
+  });
+}
+
 }  // namespace lk::test
