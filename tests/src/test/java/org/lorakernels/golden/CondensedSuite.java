@@ -27,7 +27,8 @@ public final class CondensedSuite {
           new MatmulGoldenTest(),
           new LoraGoldenTest(),
           new QloraGoldenTest(),
-          new AdamWGoldenTest());
+          new AdamWGoldenTest(),
+          new AdamWStatesGoldenTest());
 
   private CondensedSuite() {}
 

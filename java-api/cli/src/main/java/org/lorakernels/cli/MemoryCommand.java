@@ -5,6 +5,7 @@ import java.nio.file.Path;
 import org.lorakernels.Device;
 import org.lorakernels.json.JsonArray;
 import org.lorakernels.json.JsonObject;
+import org.lorakernels.training.OptimizerType;
 import org.lorakernels.training.memory.MemoryPlan;
 import org.lorakernels.training.memory.MemoryPlanner;
 import org.lorakernels.training.memory.MemorySettings;
@@ -49,6 +50,12 @@ final class MemoryCommand extends LkCommand {
       description = "Keep less for backward and compute it again.")
   private boolean checkpointing;
 
+  @Option(
+      names = "--optim",
+      paramLabel = "NAME",
+      description = "How the optimiser's states are kept, as of lk train (${DEFAULT-VALUE}).")
+  private String optim = OptimizerType.ADAMW_TORCH.toString();
+
   @Option(names = "--eval-data", description = "With evaluations during training.")
   private boolean evaluates;
 
@@ -76,7 +83,8 @@ final class MemoryCommand extends LkCommand {
             maxLength,
             checkpointing,
             evaluates,
-            text);
+            text,
+            OptimizerType.of(optim));
     MemoryPlan plan = planner.plan(settings);
     long available =
         memoryLimit == null ? available() : Units.parseBytes("--memory-limit", memoryLimit);

@@ -11,6 +11,7 @@ import org.lorakernels.LoraKernelsException;
 import org.lorakernels.MemoryStats;
 import org.lorakernels.json.JsonObject;
 import org.lorakernels.training.EvaluationMetrics;
+import org.lorakernels.training.OptimizerType;
 import org.lorakernels.training.Trainer;
 import org.lorakernels.training.TrainingConfig;
 import org.lorakernels.training.TrainingData;
@@ -135,7 +136,8 @@ final class TrainCommand extends LkCommand {
             loaded.longest(),
             optimization.checkpointing,
             data.evalData != null,
-            loaded.encoder().tokenizer().isPresent());
+            loaded.encoder().tokenizer().isPresent(),
+            OptimizerType.of(optimization.optim));
     long limit =
         output.memoryLimit == null
             ? device.info().availableBytes()

@@ -9,6 +9,7 @@ import java.util.Set;
 import org.lorakernels.InvalidArgumentException;
 import org.lorakernels.LoraConfig;
 import org.lorakernels.peft.PeftConfig;
+import org.lorakernels.training.OptimizerType;
 import org.lorakernels.training.TrainingConfig;
 import org.lorakernels.training.model.LoraSpec;
 import org.lorakernels.training.schedule.LearningRateScheduler;
@@ -203,6 +204,14 @@ final class TrainOptions {
     double warmupRatio;
 
     @Option(
+        names = "--optim",
+        paramLabel = "NAME",
+        description =
+            "adamw_torch, adamw_bf16, adamw_8bit, paged_adamw_32bit or paged_adamw_8bit: how the"
+                + " optimiser's states are kept (${DEFAULT-VALUE}).")
+    String optim = OptimizerType.ADAMW_TORCH.toString();
+
+    @Option(
         names = "--weight-decay",
         paramLabel = "X",
         description = "Decoupled; norms and biases never decay (${DEFAULT-VALUE}).")
@@ -289,6 +298,7 @@ final class TrainOptions {
         .lrScheduler(LearningRateScheduler.of(optimization.lrScheduler))
         .warmupSteps(optimization.warmupSteps)
         .warmupRatio(optimization.warmupRatio)
+        .optimizer(OptimizerType.of(optimization.optim))
         .weightDecay(optimization.weightDecay)
         .maxGradNorm(optimization.maxGradNorm)
         .shuffle(!optimization.noShuffle)

@@ -26,6 +26,8 @@ final class RunState {
   private static final String TRAINING = "training";
   private static final String DATA = "data";
 
+  private static final String OPTIM = "optim";
+
   /** Settings that decide which examples a step takes. */
   private static final List<String> FIXED =
       List.of("batch_size", "gradient_accumulation_steps", "shuffle", "seed");
@@ -115,6 +117,12 @@ final class RunState {
       if (!then.get(name).equals(now.get(name))) {
         throw differs(checkpoint, name, then.get(name), now.get(name));
       }
+    }
+    // Where states are kept changes nothing. Runs from before there was a choice had F32.
+    OptimizerType type =
+        then.get(OPTIM) == null ? OptimizerType.ADAMW_TORCH : OptimizerType.of(then.string(OPTIM));
+    if (type.stateType() != OptimizerType.of(now.string(OPTIM)).stateType()) {
+      throw differs(checkpoint, OPTIM, type, now.string(OPTIM));
     }
     for (String name : CHANGEABLE) {
       if (!then.get(name).equals(now.get(name))) {

@@ -1,6 +1,7 @@
 package org.lorakernels.training;
 
 import java.nio.file.Path;
+import java.util.Objects;
 import org.lorakernels.AdamWConfig;
 import org.lorakernels.InvalidArgumentException;
 import org.lorakernels.json.JsonObject;
@@ -78,13 +79,23 @@ public final class TrainingConfig {
     return values.maxGradNorm;
   }
 
-  /** Betas, epsilon and weight decay of the optimiser, with the highest learning rate. */
+  /** How the states of the optimiser are kept. */
+  public OptimizerType optimizer() {
+    return values.optimizer;
+  }
+
+  /**
+   * Betas, epsilon, weight decay, clipping and kind of states of the optimiser, with the highest
+   * learning rate.
+   */
   public AdamWConfig adamW() {
     return AdamWConfig.defaults()
         .learningRate(values.learningRate)
         .betas(values.adamBeta1, values.adamBeta2)
         .epsilon(values.adamEpsilon)
-        .weightDecay(values.weightDecay);
+        .weightDecay(values.weightDecay)
+        .maxGradNorm(values.maxGradNorm)
+        .stateType(values.optimizer.stateType());
   }
 
   /** Whether every epoch has an order of its own; false: the order of the data. */
@@ -132,6 +143,7 @@ public final class TrainingConfig {
         .put("adam_beta1", values.adamBeta1)
         .put("adam_beta2", values.adamBeta2)
         .put("adam_epsilon", values.adamEpsilon)
+        .put("optim", values.optimizer.toString())
         .put("max_grad_norm", values.maxGradNorm)
         .put("shuffle", values.shuffle)
         .put("seed", values.seed)
@@ -154,6 +166,7 @@ public final class TrainingConfig {
     private double adamBeta1 = 0.9;
     private double adamBeta2 = 0.999;
     private double adamEpsilon = 1e-8;
+    private OptimizerType optimizer = OptimizerType.ADAMW_TORCH;
     private double maxGradNorm = 1;
     private boolean shuffle = true;
     private long seed = 42;
@@ -178,6 +191,7 @@ public final class TrainingConfig {
       copy.adamBeta1 = adamBeta1;
       copy.adamBeta2 = adamBeta2;
       copy.adamEpsilon = adamEpsilon;
+      copy.optimizer = optimizer;
       copy.maxGradNorm = maxGradNorm;
       copy.shuffle = shuffle;
       copy.seed = seed;
@@ -252,6 +266,12 @@ public final class TrainingConfig {
     /** The term of AdamW's denominator; 1e-8 by default. */
     public Builder adamEpsilon(double value) {
       adamEpsilon = value;
+      return this;
+    }
+
+    /** How the optimiser's states are kept; F32 in memory by default. */
+    public Builder optimizer(OptimizerType value) {
+      optimizer = Objects.requireNonNull(value, "optimizer");
       return this;
     }
 

@@ -4,6 +4,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import org.lorakernels.AdamWConfig;
 import org.lorakernels.DType;
 import org.lorakernels.LoraConfig;
 import org.lorakernels.Nf4Format;
@@ -17,9 +18,6 @@ import org.lorakernels.training.model.ModelConfig;
  * which settings would make it fit.
  */
 public final class MemoryPlanner {
-  /** Moments of AdamW for each trained element. */
-  private static final int MOMENTS = 2 * Float.BYTES;
-
   /** F32 numbers of a row of DoRA: magnitude, gradient, norm, 1 / norm, factor, sum. */
   private static final int DORA_NUMBERS = 6;
 
@@ -52,24 +50,27 @@ public final class MemoryPlanner {
 
   /** The plan of a run. */
   public MemoryPlan plan(MemorySettings settings) {
-    long trained = 0;
+    AdamWConfig adamW = AdamWConfig.defaults().stateType(settings.optimizer().stateType());
+    long states = 0;
     long trainable = 0;
     long weights = 0;
     for (Map.Entry<String, long[]> entry : shapes.entrySet()) {
       String name = entry.getKey();
       if (settings.lora() == null) {
-        trained += elements(entry.getValue());
+        states += adamW.stateBytes(elements(entry.getValue()), DType.F32);
         trainable += elements(entry.getValue()) * 2 * Float.BYTES; // the F32 copy and its gradient
         continue;
       }
       weights += heldBytes(name, entry.getValue(), settings.load());
       if (isProjection(name, entry.getValue()) && settings.lora().adapts(module(name))) {
-        long numbers = adapterElements(settings.lora(), module(name), entry.getValue());
-        trained += numbers;
-        int dtypeBytes = settings.lora().of(module(name)).dtype().bytes();
-        trainable += numbers * (dtypeBytes + Float.BYTES);
+        LoraConfig adapter = settings.lora().of(module(name));
+        for (long size : entry.getValue()) { // B has rows of the weight, A its columns
+          long numbers = adapter.rank() * size;
+          states += adamW.stateBytes(numbers, adapter.dtype());
+          trainable += numbers * (adapter.dtype().bytes() + Float.BYTES);
+        }
         if (settings.lora().dora()) {
-          trained += entry.getValue()[0];
+          states += adamW.stateBytes(entry.getValue()[0], DType.F32);
           trainable += entry.getValue()[0] * DORA_NUMBERS * Float.BYTES;
         }
       }
@@ -86,7 +87,7 @@ public final class MemoryPlanner {
     return new MemoryPlan(
         weights,
         trainable,
-        trained * MOMENTS,
+        settings.optimizer().budget(states),
         activations,
         workspace(settings.tokens()),
         RUNTIME + (settings.text() ? TOKENIZER : 0));
@@ -130,11 +131,6 @@ public final class MemoryPlanner {
       product *= size;
     }
     return product;
-  }
-
-  private static long adapterElements(LoraSpec lora, String module, long[] shape) {
-    LoraConfig config = lora.of(module);
-    return config.rank() * (shape[0] + shape[1]);
   }
 
   private long heldBytes(String name, long[] shape, LoadOptions load) {

@@ -1,6 +1,7 @@
 package org.lorakernels.training.memory;
 
 import org.lorakernels.InvalidArgumentException;
+import org.lorakernels.training.OptimizerType;
 import org.lorakernels.training.model.LoadOptions;
 import org.lorakernels.training.model.LoraSpec;
 
@@ -14,6 +15,7 @@ import org.lorakernels.training.model.LoraSpec;
  * @param checkpointing whether activations inside layers are computed again in backward
  * @param evaluates whether there are evaluations during training
  * @param text whether a tokenizer makes the data; false: they are token ids
+ * @param optimizer how its states are kept
  */
 public record MemorySettings(
     LoadOptions load,
@@ -22,7 +24,28 @@ public record MemorySettings(
     int maxLength,
     boolean checkpointing,
     boolean evaluates,
-    boolean text) {
+    boolean text,
+    OptimizerType optimizer) {
+
+  /** Settings with the states of AdamW in F32. */
+  public MemorySettings(
+      LoadOptions load,
+      LoraSpec lora,
+      int batchSize,
+      int maxLength,
+      boolean checkpointing,
+      boolean evaluates,
+      boolean text) {
+    this(
+        load,
+        lora,
+        batchSize,
+        maxLength,
+        checkpointing,
+        evaluates,
+        text,
+        OptimizerType.ADAMW_TORCH);
+  }
 
   /**
    * Checks.
@@ -44,19 +67,28 @@ public record MemorySettings(
     return (long) batchSize * maxLength;
   }
 
+  /** The same with another optimiser. */
+  public MemorySettings withOptimizer(OptimizerType value) {
+    return new MemorySettings(
+        load, lora, batchSize, maxLength, checkpointing, evaluates, text, value);
+  }
+
   MemorySettings withLoad(LoadOptions value) {
-    return new MemorySettings(value, lora, batchSize, maxLength, checkpointing, evaluates, text);
+    return new MemorySettings(
+        value, lora, batchSize, maxLength, checkpointing, evaluates, text, optimizer);
   }
 
   MemorySettings withBatchSize(int value) {
-    return new MemorySettings(load, lora, value, maxLength, checkpointing, evaluates, text);
+    return new MemorySettings(
+        load, lora, value, maxLength, checkpointing, evaluates, text, optimizer);
   }
 
   MemorySettings withMaxLength(int value) {
-    return new MemorySettings(load, lora, batchSize, value, checkpointing, evaluates, text);
+    return new MemorySettings(
+        load, lora, batchSize, value, checkpointing, evaluates, text, optimizer);
   }
 
   MemorySettings withCheckpointing() {
-    return new MemorySettings(load, lora, batchSize, maxLength, true, evaluates, text);
+    return new MemorySettings(load, lora, batchSize, maxLength, true, evaluates, text, optimizer);
   }
 }

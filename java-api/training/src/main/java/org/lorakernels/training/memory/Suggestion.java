@@ -4,6 +4,8 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import org.lorakernels.StateType;
+import org.lorakernels.training.OptimizerType;
 
 /**
  * Other settings, and what they need.
@@ -32,6 +34,15 @@ public record Suggestion(String change, MemorySettings settings, MemoryPlan plan
       changes.put(
           "gradient checkpointing and " + batch, now.withBatchSize(size).withCheckpointing());
     }
+    if (now.optimizer().stateType() != StateType.EIGHT_BIT) {
+      changes.put(
+          "optimiser states in 8 bits (adamw_8bit)", now.withOptimizer(OptimizerType.ADAMW_8BIT));
+    }
+    if (!now.optimizer().isPaged()) {
+      changes.put(
+          "optimiser states in 8 bits, paged (paged_adamw_8bit)",
+          now.withOptimizer(OptimizerType.PAGED_ADAMW_8BIT));
+    }
     boolean frozen = now.lora() != null;
     MemorySettings fourBits = now.withLoad(now.load().bits(4).doubleQuantized(true));
     if (frozen) {
@@ -40,10 +51,14 @@ public record Suggestion(String change, MemorySettings settings, MemoryPlan plan
     for (int length = now.maxLength() / 2; length >= SHORTEST; length /= 2) {
       changes.put("max length " + length, now.withMaxLength(length));
     }
-    MemorySettings smallest = (frozen ? fourBits : now).withCheckpointing().withBatchSize(1);
+    MemorySettings smallest =
+        (frozen ? fourBits : now)
+            .withCheckpointing()
+            .withBatchSize(1)
+            .withOptimizer(OptimizerType.PAGED_ADAMW_8BIT);
     String together =
         (frozen ? "4 bits with double quantisation, " : "")
-            + "gradient checkpointing, batch size 1";
+            + "gradient checkpointing, batch size 1, paged_adamw_8bit";
     changes.put(together, smallest);
     for (int length = now.maxLength() / 2; length >= SHORTEST; length /= 2) {
       changes.put(together + ", max length " + length, smallest.withMaxLength(length));
