@@ -12,6 +12,8 @@ import java.util.ArrayList;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.lorakernels.InvalidArgumentException;
 import org.lorakernels.training.data.Batch;
 import org.lorakernels.training.schedule.LearningRateScheduler;
@@ -172,14 +174,18 @@ class TrainerTest {
     return all;
   }
 
-  @Test
-  void resumedRunsEndInTheSameBits(@TempDir Path directory) {
+  @ParameterizedTest
+  @EnumSource(
+      value = OptimizerType.class,
+      names = {"ADAMW_TORCH", "ADAMW_BF16", "PAGED_ADAMW_8BIT"})
+  void resumedRunsEndInTheSameBits(OptimizerType optimizer, @TempDir Path directory) {
     TrainingData data = BigramModel.data(10, 6);
-    TrainingConfig saving = config().saveSteps(5).outputDirectory(directory).build();
+    TrainingConfig saving =
+        config().optimizer(optimizer).saveSteps(5).outputDirectory(directory).build();
     try (BigramModel uninterrupted = new BigramModel(1).withDropout();
         BigramModel interrupted = new BigramModel(1).withDropout();
         BigramModel continued = new BigramModel(1).withDropout()) {
-      Outcome straight = train(uninterrupted, config().build(), data, false);
+      Outcome straight = train(uninterrupted, config().optimizer(optimizer).build(), data, false);
       Trainer trainer = new Trainer(interrupted, saving).data(data);
       trainer.listener(
           new TrainingListener() {
@@ -209,6 +215,8 @@ class TrainerTest {
     train(saving, data, false);
     assertRefused("the data", saving, BigramModel.data(10, 8));
     assertRefused("batch_size", saving.toBuilder().batchSize(5).build(), data);
+    TrainingConfig.Builder eightBit = saving.toBuilder().optimizer(OptimizerType.ADAMW_8BIT);
+    assertRefused("optim", eightBit.build(), data);
     assertRefused("seed", saving.toBuilder().seed(5).build(), data);
     assertRefused("output directory", config().build(), data);
     try (BigramModel model = new BigramModel(1)) {

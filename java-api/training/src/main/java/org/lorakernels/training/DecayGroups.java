@@ -1,13 +1,18 @@
 package org.lorakernels.training;
 
+import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Collection;
 import java.util.List;
 import java.util.regex.Pattern;
 import org.lorakernels.AdamWConfig;
+import org.lorakernels.CheckpointException;
 import org.lorakernels.PagedAdamW;
+import org.lorakernels.PagedAdamWConfig;
 import org.lorakernels.Parameter;
 import org.lorakernels.ParameterGroup;
+import org.lorakernels.StepResult;
 import org.lorakernels.optimizer.OptimizerFile;
 
 /**
@@ -21,20 +26,53 @@ final class DecayGroups implements AutoCloseable {
 
   private final PagedAdamW optimizer;
 
-  DecayGroups(Collection<Parameter> parameters, AdamWConfig config) {
+  /**
+   * Over parameters, with states of zero.
+   *
+   * @param type how states are kept
+   * @param spillDirectory where they go if they are paged; made where it does not exist; null: the
+   *     system's directory of temporary files
+   */
+  DecayGroups(
+      Collection<Parameter> parameters,
+      AdamWConfig config,
+      OptimizerType type,
+      Path spillDirectory) {
     optimizer =
         PagedAdamW.over(
-            List.copyOf(parameters), config.group(new ParameterGroup(NEVER_DECAYS, 0, 1)));
+            List.copyOf(parameters),
+            config.group(new ParameterGroup(NEVER_DECAYS, 0, 1)),
+            paging(parameters, config, type, spillDirectory));
+  }
+
+  private static PagedAdamWConfig paging(
+      Collection<Parameter> parameters, AdamWConfig config, OptimizerType type, Path directory) {
+    long bytes = 0;
+    for (Parameter parameter : parameters) {
+      bytes += config.stateBytes(parameter.value().elementCount(), parameter.value().dtype());
+    }
+    PagedAdamWConfig resident = PagedAdamWConfig.resident();
+    if (type.budget(bytes) == bytes) {
+      return resident;
+    }
+    Path spill = directory == null ? Path.of(System.getProperty("java.io.tmpdir")) : directory;
+    try {
+      Files.createDirectories(spill);
+    } catch (IOException e) {
+      throw new CheckpointException(
+          spill, "cannot be made for the optimiser's states: " + e.getMessage(), e);
+    }
+    return resident.hostBudget(type.budget(bytes)).spillDirectory(spill);
   }
 
   static boolean decays(String name) {
     return !NEVER_DECAYS.matcher(name).find();
   }
 
-  /** One step at a learning rate, with gradients times {@code gradientScale}. */
-  void step(double learningRate, float gradientScale) {
+  /** One step at a learning rate, gradients clipped; none where one is not finite. */
+  StepResult step(double learningRate) {
     optimizer.learningRate(learningRate);
-    optimizer.step(gradientScale);
+    return optimizer.step();
   }
 
   void zeroGradients() {

@@ -101,7 +101,8 @@ public final class Trainer {
         config.outputDirectory() == null
             ? null
             : new CheckpointWriter(config.outputDirectory(), config.saveTotalLimit());
-    try (DecayGroups optimizer = new DecayGroups(parameters, config.adamW())) {
+    try (DecayGroups optimizer =
+        new DecayGroups(parameters, config.adamW(), config.optimizer(), config.outputDirectory())) {
       model.training(true);
       return new TrainingRun(this, parameters, optimizer, writer).run();
     } finally {

@@ -7,6 +7,8 @@ import java.util.Locale;
 import java.util.stream.IntStream;
 import org.lorakernels.InvalidArgumentException;
 import org.lorakernels.Parameter;
+import org.lorakernels.StepResult;
+import org.lorakernels.TransformerKernels;
 import org.lorakernels.training.checkpoint.CheckpointWriter;
 import org.lorakernels.training.checkpoint.TrainingCheckpoint;
 import org.lorakernels.training.data.Batch;
@@ -115,17 +117,24 @@ final class TrainingRun {
       model.dropoutStep((step - 1) * config.gradientAccumulationSteps() + i);
       sum += model.lossAndGradients(batches.get(i), 1f / labelled);
     }
-    GradientNorm norm = GradientNorm.of(parameters);
     double loss = sum / labelled;
-    if (!Double.isFinite(loss) || !Double.isFinite(norm.value())) {
-      throw diverged(step, loss, norm);
+    StepResult result = Double.isFinite(loss) ? optimizer.step(rate) : null;
+    if (result == null || result.skipped()) {
+      throw diverged(step, loss);
     }
-    optimizer.step(rate, norm.clipping(config.maxGradNorm()));
     lastLoss = loss;
     lossSum += loss;
     lossSteps++;
     return new StepMetrics(
-        step, totalSteps, epoch, loss, norm.value(), rate, labelled, stepTokens, seconds(begin));
+        step,
+        totalSteps,
+        epoch,
+        loss,
+        result.gradientNorm(),
+        rate,
+        labelled,
+        stepTokens,
+        seconds(begin));
   }
 
   private double learningRate(long step) {
@@ -157,11 +166,13 @@ final class TrainingRun {
   }
 
   /** Keeps what the steps before have learnt, and says which tensor broke. */
-  private TrainingDivergedException diverged(long step, double loss, GradientNorm norm) {
+  private TrainingDivergedException diverged(long step, double loss) {
+    double[] squares =
+        TransformerKernels.sumsOfSquares(parameters.stream().map(Parameter::gradient).toList());
     String tensor = "loss";
     int broken = 0;
     for (int i = parameters.size() - 1; i >= 0; i--) {
-      if (!Double.isFinite(norm.sumsOfSquares()[i])) {
+      if (!Double.isFinite(squares[i])) {
         tensor = parameters.get(i).name();
         broken++;
       }

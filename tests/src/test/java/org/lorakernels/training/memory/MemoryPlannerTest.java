@@ -14,8 +14,10 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.lorakernels.DType;
 import org.lorakernels.Device;
+import org.lorakernels.InvalidArgumentException;
 import org.lorakernels.MemoryStats;
 import org.lorakernels.safetensors.SafetensorsStore;
+import org.lorakernels.training.OptimizerType;
 import org.lorakernels.training.Trainer;
 import org.lorakernels.training.TrainingConfig;
 import org.lorakernels.training.TrainingData;
@@ -78,7 +80,11 @@ class MemoryPlannerTest {
       }
       lm.checkpointing(settings.checkpointing());
       TrainingConfig config =
-          TrainingConfig.builder().batchSize(settings.batchSize()).maxSteps(3).build();
+          TrainingConfig.builder()
+              .batchSize(settings.batchSize())
+              .optimizer(settings.optimizer())
+              .maxSteps(3)
+              .build();
       TrainingData data = data(settings.maxLength());
       Trainer.of(lm, config).data(data).evaluationData(settings.evaluates() ? data : null).train();
       MemoryStats stats = device.memory();
@@ -116,12 +122,37 @@ class MemoryPlannerTest {
                 stored.computeDtype(DType.BF16), lora.layers(2, 4), 4, 128, false, false, false),
             new MemorySettings(stored, lora.dora(true), 2, 100, true, false, false),
             new MemorySettings(stored, lora, 4, 128, false, true, false),
+            new MemorySettings(stored, null, 4, 128, false, false, false)
+                .withOptimizer(OptimizerType.ADAMW_8BIT),
             new MemorySettings(stored, null, 4, 128, false, false, false))) {
       long planned = new MemoryPlanner(model).plan(settings).device();
       long actual = measured(settings);
       // The bound: what a plan is for is to tell whether a run fits.
       assertEquals(1, (double) planned / actual, 0.1, settings + ": " + planned + " " + actual);
     }
+  }
+
+  @Test
+  void optimisersTakeWhatTheirStatesTake() {
+    MemoryPlanner planner = new MemoryPlanner(model);
+    MemorySettings full =
+        new MemorySettings(LoadOptions.asStored(), null, 1, 64, false, false, false);
+    long f32 = planner.plan(full).optimizer();
+    long bf16 = planner.plan(full.withOptimizer(OptimizerType.ADAMW_BF16)).optimizer();
+    long eightBit = planner.plan(full.withOptimizer(OptimizerType.ADAMW_8BIT)).optimizer();
+    assertEquals(f32, 2 * bf16);
+    // 2 bytes an element and 8 a block of 256; norms, below 4096 elements, stay F32
+    assertEquals(0.25 + 1 / 256.0, (double) eightBit / f32, 2e-3);
+    long gib = 1L << 30;
+    assertEquals(gib, OptimizerType.PAGED_ADAMW_32BIT.budget(4 * gib));
+    assertEquals(64 << 20, OptimizerType.PAGED_ADAMW_8BIT.budget(100 << 20));
+    assertEquals(1 << 20, OptimizerType.PAGED_ADAMW_8BIT.budget(1 << 20));
+    assertEquals(4 * gib, OptimizerType.ADAMW_8BIT.budget(4 * gib));
+    assertEquals(
+        OptimizerType.PAGED_ADAMW_8BIT, OptimizerType.of("paged_adamw_8bit"), "by its name");
+    InvalidArgumentException unknown =
+        assertThrows(InvalidArgumentException.class, () -> OptimizerType.of("sgd"));
+    assertTrue(unknown.getMessage().contains("paged_adamw_32bit"), unknown.getMessage());
   }
 
   @Test
