@@ -118,6 +118,8 @@ lk_status lk_pager_open(lk_device* device, lk_budget* budget, const char* spill_
     check.device(device);
     check.not_null(out, "out");
     *out = nullptr;
+    check.implemented(*device, device->kernels->adamw_step);
+    check.implemented(*device, device->kernels->transformer.sums_of_squares);
     const lk::pager::Options options = options_of(spill_directory, page_bytes, ring_pages);
     auto shared = budget ? budget->budget : std::make_shared<lk::pager::Budget>(lk::pager::kUnlimited);
     *out = new lk_pager{lk::pager::Pager::open(*device, std::move(shared), options)};
