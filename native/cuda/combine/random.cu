@@ -126,7 +126,11 @@ __global__ void __launch_bounds__(kSortThreads)
   for (uint64_t rank = threadIdx.x; rank < cols; rank += kSortThreads) {
     const uint32_t col = static_cast<uint32_t>(from[rank]);
     const float p = odds.probability(static_cast<int64_t>(rank), cols);
-    const bool kept = DropoutMask::of(1.0f - p, odds.seed, odds.step).factor(row, col) != 0.0f;
+    const DropoutMask mask = DropoutMask::of(1.0f - p, odds.seed, odds.step);
+    const Philox4 words = mask.words(row, col / 4);
+    // chosen without an index, which would put the words into local memory
+    const uint32_t even = col & 2 ? words.word[2] : words.word[0], odd = col & 2 ? words.word[3] : words.word[1];
+    const bool kept = (col & 1 ? odd : even) >= mask.threshold;
     const float value[1] = {kept ? __fdiv_rn(x.at(row, col), p) : 0.0f};
     out.store(row, col, 1, value);
   }
