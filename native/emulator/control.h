@@ -18,6 +18,7 @@ struct Settings {
   bool defer_copies = true;
   // Only so many blocks at the end of every grid run: for matrices too large to be walked. 0: all.
   uint64_t last_blocks = 0;
+  bool count_traffic = false;  // see Statistics
 };
 
 Settings& settings();
@@ -30,6 +31,12 @@ std::vector<std::string> take_findings();  // since the last call
 struct Statistics {
   uint64_t launches = 0, blocks = 0, threads = 0;
   uint64_t switches = 0;  // from one thread to another that had not ended
+  // What shared memory takes for the accesses of warps, and would take if no two lanes of one used different words of a bank:
+  // of ldmatrix and stmatrix, and in the race-checked build of all loads and stores, where Settings::count_traffic is set.
+  uint64_t shared_wavefronts = 0, least_shared_wavefronts = 0;
+  // Sectors of 32 bytes of global memory that the requests of warps touch, and the fewest that could hold their bytes; in the
+  // race-checked build, where Settings::count_traffic is set.
+  uint64_t global_sectors = 0, least_global_sectors = 0;
 };
 
 Statistics statistics();

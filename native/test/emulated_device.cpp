@@ -14,7 +14,7 @@ namespace lk::test {
 namespace {
 
 [[noreturn]] void missing() {
-  fail(LK_UNSUPPORTED, "the CUDA backend has no kernel for this");
+  throw Skipped{"the CUDA backend has no kernel for this"};
 }
 
 // The table of the backend, whose empty entries say so instead of being a jump to 0.

@@ -44,12 +44,8 @@ int register_case(const char* name, void (*body)()) {
 }
 
 void for_each_table(const std::function<void(Device&)>& f) {
-#ifdef LK_EMULATED
-  if (wanted("cuda")) on_emulator(f);
-#endif
-  if (!wanted("cpu")) return;
   for (cpu::Isa isa : {cpu::Isa::kScalar, cpu::Isa::kAvx2, cpu::Isa::kAvx512, cpu::Isa::kAvx512Bf16}) {
-    if (!cpu::supported(isa)) continue;
+    if (!wanted("cpu") || !cpu::supported(isa)) continue;
     cpu::CpuDevice device(cpu::table(isa));
     try {
       f(device);
@@ -57,6 +53,9 @@ void for_each_table(const std::function<void(Device&)>& f) {
       throw Failure{std::string("[") + device.kernels->name + "] " + failure.message};
     }
   }
+#ifdef LK_EMULATED
+  if (wanted("cuda")) on_emulator(f);
+#endif
 }
 
 Matrix::Matrix(int64_t rows_, int64_t cols_, lk_dtype dtype_, int64_t row_stride)
@@ -182,12 +181,15 @@ void check_close(const char* file, int line, const std::vector<double>& actual, 
 }
 
 static int run(const char* filter) {
-  int passed = 0, failed = 0;
+  int passed = 0, failed = 0, skipped = 0;
   for (const Case& c : cases()) {
     if (filter && !std::strstr(c.name, filter)) continue;
     try {
       c.body();
       ++passed;
+    } catch (const Skipped& skip) {
+      ++skipped;
+      std::printf("SKIPPED %s: %s\n", c.name, skip.reason.c_str());
     } catch (const Failure& failure) {
       ++failed;
       std::printf("FAILED %s: %s\n", c.name, failure.message.c_str());
@@ -197,8 +199,8 @@ static int run(const char* filter) {
     }
     std::fflush(stdout);
   }
-  if (passed + failed == 0) std::printf("no test matches \"%s\"\n", filter ? filter : "");
-  std::printf("%d passed, %d failed\n", passed, failed);
+  if (passed + failed + skipped == 0) std::printf("no test matches \"%s\"\n", filter ? filter : "");
+  std::printf("%d passed, %d failed, %d skipped\n", passed, failed, skipped);
   return failed || passed == 0 ? 1 : 0;
 }
 

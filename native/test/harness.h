@@ -28,6 +28,11 @@ struct Failure {
   std::string message;
 };
 
+// What a backend lacks: the case is reported as skipped.
+struct Skipped {
+  std::string reason;
+};
+
 [[noreturn]] void fail_at(const char* file, int line, const std::string& what);
 
 int register_case(const char* name, void (*body)());

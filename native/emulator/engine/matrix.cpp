@@ -1,8 +1,10 @@
 // ldmatrix, stmatrix and mma.sync: what the 32 registers of a warp mean as matrices (PTX ISA, "Warp Level Matrix
 // Instructions").
+#include <algorithm>
 #include <cstring>
 
 #include "common/half.h"
+#include "emulator/control.h"
 #include "emulator/engine/shared.h"
 #include "emulator/engine/warp.h"
 #include "emulator/ptx.h"
@@ -25,6 +27,23 @@ void check_row(const char* operation, uint32_t row, int count, race::Kind kind) 
     report_fatal("%s: the row at shared address %u is not aligned to 16 bytes", operation, row);
   }
   if (race::on) race::access(shared_at(row, kRowBytes), kRowBytes, kind);
+}
+
+// The eight rows of a matrix lie in the 32 banks by fours: one wavefront where no two different ones share them.
+void count_wavefronts(Matrices** lanes, int count) {
+  constexpr uint32_t kGroups = 8;
+  for (int i = 0; i < count; ++i) {
+    uint32_t rows[kGroups][kSide], used[kGroups] = {}, most = 1;
+    for (int r = 0; r < kSide; ++r) {
+      const uint32_t row = lanes[i * kSide + r]->row, group = row / kRowBytes % kGroups;
+      uint32_t* const end = rows[group] + used[group];
+      if (std::find(rows[group], end, row) != end) continue;
+      *end = row;
+      most = std::max(most, ++used[group]);
+    }
+    counters().shared_wavefronts += most;
+    ++counters().least_shared_wavefronts;
+  }
 }
 
 struct Product {
@@ -74,6 +93,7 @@ void ldmatrix(uint32_t* m, uint32_t row, int count, bool transposed) {
   check_row("ldmatrix", row, count, race::kRead);
   Matrices arguments{m, row};
   collective(transposed ? "ldmatrix.trans" : "ldmatrix", kAllLanes, arguments, [=](Matrices** lanes, Warp&) {
+    count_wavefronts(lanes, count);
     for (int i = 0; i < count; ++i) {
       uint16_t matrix[kSide][kSide];
       for (int r = 0; r < kSide; ++r) {
@@ -93,6 +113,7 @@ void stmatrix(const uint32_t* m, uint32_t row, int count, bool transposed) {
   check_row("stmatrix", row, count, race::kWrite);
   Matrices arguments{const_cast<uint32_t*>(m), row};
   collective(transposed ? "stmatrix.trans" : "stmatrix", kAllLanes, arguments, [=](Matrices** lanes, Warp&) {
+    count_wavefronts(lanes, count);
     for (int i = 0; i < count; ++i) {
       uint16_t matrix[kSide][kSide];
       for (int lane = 0; lane < kWarpSize; ++lane) {

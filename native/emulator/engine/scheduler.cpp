@@ -13,6 +13,7 @@
 #include "emulator/engine/shared.h"
 #include "emulator/launch.h"
 #include "emulator/race/race.h"
+#include "emulator/race/traffic.h"
 
 dim3 threadIdx, blockIdx, blockDim, gridDim;
 
@@ -227,6 +228,7 @@ bool run_block(Block& block) {
     report_deadlock(block);
     abandoned = true;
   }
+  traffic::end_block();
   if (!end_shared(block)) abandoned = true;
   if (abandoned) forget_threads(block);
   return !abandoned;
@@ -296,6 +298,10 @@ int add_background(const Background& events) {
 
 Settings& settings() {
   return current_settings;
+}
+
+Statistics& counters() {
+  return counted;
 }
 
 Statistics statistics() {

@@ -18,6 +18,9 @@ void may_yield();
 // Leaves all threads where they are and ends the launch; see report_fatal.
 [[noreturn]] void abandon_launch();
 
+struct Statistics;
+Statistics& counters();
+
 uint64_t random_bits();
 bool random_schedule();
 

@@ -56,6 +56,10 @@ struct Block {
 
 extern Thread* current;  // null while no kernel runs; changed by set_current alone
 void set_current(Thread* thread);
+inline bool on_own_stack(const void* address) {
+  const Fiber* fiber = current->fiber;
+  return static_cast<size_t>(static_cast<const char*>(address) - fiber->stack) < fiber->stack_bytes;
+}
 extern size_t shared_size;  // dynamic shared memory of a block, in bytes
 
 }  // namespace lk::emulator

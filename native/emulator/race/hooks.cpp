@@ -2,35 +2,31 @@
 // are linked without. Atomics of kernels are calls into the engine; those of host code in the same files do their work.
 #include <cstdint>
 
+#include "emulator/control.h"
 #include "emulator/race/race.h"
+#include "emulator/race/traffic.h"
 
 using lk::emulator::current;
 namespace race = lk::emulator::race;
 
-#define LK_HOOKS(bytes)                         \
-  void __tsan_read##bytes(void* p) {            \
-    note(p, bytes, race::kRead);                \
-  }                                             \
-  void __tsan_write##bytes(void* p) {           \
-    note(p, bytes, race::kWrite);               \
-  }                                             \
-  void __tsan_unaligned_read##bytes(void* p) {  \
-    note(p, bytes, race::kRead);                \
-  }                                             \
-  void __tsan_unaligned_write##bytes(void* p) { \
-    note(p, bytes, race::kWrite);               \
-  }                                             \
-  void __tsan_volatile_read##bytes(void* p) {   \
-    note(p, bytes, race::kRead);                \
-  }                                             \
-  void __tsan_volatile_write##bytes(void* p) {  \
-    note(p, bytes, race::kWrite);               \
+#define LK_HOOK(name, bytes, kind)                           \
+  void __tsan_##name##bytes(void* p) {                       \
+    note(p, bytes, race::kind, __builtin_return_address(0)); \
   }
+#define LK_HOOKS(bytes)                   \
+  LK_HOOK(read, bytes, kRead)             \
+  LK_HOOK(write, bytes, kWrite)           \
+  LK_HOOK(unaligned_read, bytes, kRead)   \
+  LK_HOOK(unaligned_write, bytes, kWrite) \
+  LK_HOOK(volatile_read, bytes, kRead)    \
+  LK_HOOK(volatile_write, bytes, kWrite)
 
 namespace {
 
-void note(const void* address, size_t bytes, race::Kind kind) {
-  if (current) race::access(address, bytes, kind);
+void note(const void* address, size_t bytes, race::Kind kind, const void* instruction) {
+  if (!current || lk::emulator::on_own_stack(address)) return;
+  race::access(address, bytes, kind);
+  if (lk::emulator::settings().count_traffic) lk::emulator::traffic::note(address, bytes, instruction);
 }
 
 }  // namespace
@@ -48,10 +44,10 @@ LK_HOOKS(4)
 LK_HOOKS(8)
 LK_HOOKS(16)
 void __tsan_read_range(void* p, unsigned long bytes) {
-  note(p, bytes, race::kRead);
+  note(p, bytes, race::kRead, __builtin_return_address(0));
 }
 void __tsan_write_range(void* p, unsigned long bytes) {
-  note(p, bytes, race::kWrite);
+  note(p, bytes, race::kWrite, __builtin_return_address(0));
 }
 void __tsan_vptr_update(void**, void*) {}
 void __tsan_vptr_read(void**) {}

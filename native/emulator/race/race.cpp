@@ -180,8 +180,6 @@ void reset(int barrier) {
 
 void access(const void* pointer, size_t bytes, Kind kind) {
   const uintptr_t start = reinterpret_cast<uintptr_t>(pointer);
-  const Fiber* fiber = current->fiber;
-  if (start - reinterpret_cast<uintptr_t>(fiber->stack) < fiber->stack_bytes) return;  // a variable of the thread
   const Knowledge& mine = knowledge(current->index);
   const Record now{epoch, mine.clock, static_cast<uint16_t>(current->index), kind == kAtomic};
   const char* const what = kind == kRead ? "read" : kind == kWrite ? "write" : "atomic";
