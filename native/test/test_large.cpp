@@ -78,7 +78,9 @@ struct LastBlocks {
   explicit LastBlocks(const Device& device) {
     if (device.backend == LK_BACKEND_CUDA) emulator::settings().last_blocks = 64;
   }
-  ~LastBlocks() { emulator::settings().last_blocks = 0; }
+  ~LastBlocks() {
+    emulator::settings().last_blocks = 0;
+  }
 #else
   explicit LastBlocks(const Device&) {}
 #endif
