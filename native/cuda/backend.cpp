@@ -12,6 +12,7 @@ constexpr const char* kName = "cuda";
 KernelTable build() {
   KernelTable t{};
   t.name = kName;
+  install_adamw(t);
   install_elementwise(t);
   install_matmul(t);
   install_combine(t);

@@ -11,6 +11,7 @@
 
 namespace lk::cuda {
 
+void install_adamw(KernelTable&);
 void install_elementwise(KernelTable&);
 void install_matmul(KernelTable&);
 void install_combine(KernelTable&);

@@ -9,6 +9,7 @@
 #include <cstdint>
 
 #include "common/format4.h"
+#include "common/host_device.h"
 #include "lora_kernels.h"
 
 namespace lk::cuda {
@@ -165,6 +166,8 @@ struct Matrix {
 struct AnyMatrix {
   AnyMatrix() = default;
   explicit AnyMatrix(const lk_tensor& t) : data(t.data), stride(t.row_stride), dtype(t.dtype) {}
+  // One row.
+  LK_HOST_DEVICE AnyMatrix(lk_address address, int32_t type) : data(address), stride(0), dtype(type) {}
 
   // As those of Matrix.
   template <int kCount>

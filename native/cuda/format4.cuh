@@ -25,8 +25,9 @@ constexpr Table<T, kCount> table_of(const T (&values)[kCount]) {
   return table;
 }
 
-// A constant of its own in every file of kernels that uses it.
+// Constants of its own for every file of kernels that uses them.
 __device__ const Table<float, 256> kDeviceDynamicMap = table_of(kDynamicMap);
+__device__ const Table<float, 256> kDeviceDynamicMapUnsigned = table_of(kDynamicMapUnsigned);
 
 // ---- decoding --------------------------------------------------------------------------------------------------
 
@@ -137,5 +138,24 @@ struct CodeSearch {
   float tree[16];
   uint64_t order;  // nibble of rank r in bits 4r ... 4r + 3
 };
+
+// ---- dynamic 8-bit maps ----------------------------------------------------------------------------------------
+
+// Between values i and i + 1 of a map, i < 255.
+__device__ __forceinline__ float midpoint(const float* map, unsigned i) {
+  return __fmul_rn(__fadd_rn(map[i], map[i + 1]), 0.5f);
+}
+
+// The nearest code of a map, by way of 65536 bins. midpoints: its 255, in shared memory.
+__device__ __forceinline__ uint8_t dynamic_code(float value, const float* midpoints) {
+  float clamped = -1.0f < value ? value : -1.0f;  // a NaN, from a subnormal absmax, becomes -1
+  clamped = clamped < 1.0f ? clamped : 1.0f;
+  const float place = __fadd_rn(__fmul_rn(__fmul_rn(__fadd_rn(clamped, 1.0f), 0.5f), 65535.0f), 0.5f);
+  const float bin = static_cast<float>(static_cast<int>(place));
+  const float centre = __fadd_rn(-1.0f, __fdiv_rn(__fmul_rn(2.0f, bin), 65535.0f));
+  unsigned code = 0;
+  for (unsigned step = 128; step > 0; step /= 2) code += midpoints[code + step - 1] < centre ? step : 0u;
+  return static_cast<uint8_t>(code);
+}
 
 }  // namespace lk::cuda

@@ -1,3 +1,4 @@
+#include "common/adamw.h"
 #include "cpu/adamw/state_map.h"
 #include "cpu/simd/target.h"
 

@@ -107,18 +107,6 @@ __global__ void __launch_bounds__(kWarpLanes)
   *offset = __fdiv_rn(sum, divisor);
 }
 
-// The nearest code, by way of 65536 bins.
-__device__ __forceinline__ uint8_t dynamic_code(float value, const float* midpoints) {
-  float clamped = -1.0f < value ? value : -1.0f;  // a NaN, from a subnormal absmax, becomes -1
-  clamped = clamped < 1.0f ? clamped : 1.0f;
-  const float place = __fadd_rn(__fmul_rn(__fmul_rn(__fadd_rn(clamped, 1.0f), 0.5f), 65535.0f), 0.5f);
-  const float bin = static_cast<float>(static_cast<int>(place));
-  const float centre = __fadd_rn(-1.0f, __fdiv_rn(__fmul_rn(2.0f, bin), 65535.0f));
-  unsigned code = 0;
-  for (unsigned step = 128; step > 0; step /= 2) code += midpoints[code + step - 1] < centre ? step : 0u;
-  return static_cast<uint8_t>(code);
-}
-
 struct CodeShared {
   float midpoints[256];
   uint32_t largest[kCodeThreads / kWarpLanes];
@@ -130,9 +118,7 @@ __global__ void __launch_bounds__(kCodeThreads)
                   float* nested_absmax) {
   CodeShared& shared = *reinterpret_cast<CodeShared*>(LK_SHARED_MEMORY());
   const float* const map = nested_code ? nested_code : kDeviceDynamicMap.value;
-  if (threadIdx.x < 255) {
-    shared.midpoints[threadIdx.x] = __fmul_rn(__fadd_rn(map[threadIdx.x], map[threadIdx.x + 1]), 0.5f);
-  }
+  if (threadIdx.x < 255) shared.midpoints[threadIdx.x] = midpoint(map, threadIdx.x);
   const int64_t i = int64_t{blockIdx.x} * kCodeThreads + threadIdx.x;
   const float d = i < blocks ? __fsub_rn(absmax[i], *offset) : 0.0f;
   // As unsigned integers: an order in which NaN is above infinity.
