@@ -25,13 +25,19 @@ __device__ __forceinline__ float dropout_factor(const DropoutMask& mask, int64_t
 
 // A row-major matrix [rows, cols], dense or in 4 bits, with or without dropout: one side of a product.
 struct Operand {
+  // What stands for the 4-bit weight of a dense matrix.
+  static lk_weight no_4bit() {
+    lk_weight none{};
+    none.block_size = kMinBlockSize;
+    return none;
+  }
   explicit Operand(const lk_tensor& t, const DropoutMask& dropout = {}, int64_t first = 0)
-      : rows(t.rows), cols(t.cols), dense(t), four_bit(lk_weight{}), is_4bit(false), mask(dropout), first_row(first) {}
+      : rows(t.rows), cols(t.cols), dense(t), four_bit(no_4bit()), is_4bit(false), mask(dropout), first_row(first) {}
   explicit Operand(const lk_weight& w)
       : rows(w.rows),
         cols(w.cols),
         dense(lk_tensor{w.data, w.rows, w.cols, w.row_stride, w.dtype, 0}),
-        four_bit(w),
+        four_bit(lk::is_4bit(w) ? w : no_4bit()),
         is_4bit(lk::is_4bit(w)),
         mask{},
         first_row(0) {}
