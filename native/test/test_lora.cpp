@@ -19,6 +19,7 @@ constexpr Case kCases[] = {
     {16, 131, 192, 16, LK_F32, LK_F32, 0.25f}, {17, 64, 128, 64, LK_BF16, LK_BF16, 0.0f},
     {17, 53, 37, 16, LK_BF16, LK_F32, 0.5f},   {20, 40, 320, 256, LK_F32, LK_F32, 0.1f},
     {130, 30, 64, 8, LK_F16, LK_F16, 0.1f},    {300, 21, 70, 3, LK_F32, LK_F32, 0.05f},
+    {40, 72, 96, 256, LK_BF16, LK_BF16, 0.1f}, {70, 136, 192, 256, LK_BF16, LK_F32, 0.1f},
 };
 
 std::string describe(const char* operation, const Case& c) {

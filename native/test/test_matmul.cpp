@@ -1,4 +1,5 @@
 // matmul and matmul_transposed against float64, for every instruction set, storage of the weight and awkward size.
+#include <algorithm>
 #include <cstring>
 
 #include "cpu/thread_pool.h"
@@ -166,6 +167,26 @@ LK_TEST(matmul_of_few_rows_with_packed_weights) {
           });
           check_gaps(dx, 77, what);
         }
+      }
+    }
+  });
+}
+
+// Whatever kernel serves a number of rows, and at every border between two of them.
+LK_TEST(matmul_of_every_number_of_rows) {
+  for_each_table([](Device& device) {
+    std::mt19937 generator(9);
+    const int64_t n = 24, k = 64;
+    const TestWeight weight = TestWeight::quantized(generator, n, k, LK_NF4, 64, false);
+    for (lk_dtype dtype : {LK_F32, LK_BF16}) {
+      const Matrix x = Matrix::random(generator, 300, k, dtype);
+      for (int64_t m = 0; m <= 300; m += m < 70 ? 1 : 23) {
+        Matrix part(m, k, dtype), y(m, n, dtype);
+        std::copy_n(x.bytes.begin(), part.bytes.size(), part.bytes.begin());
+        device.kernels->matmul(device, part.tensor(), weight.descriptor(), nullptr, y.tensor());
+        check_with_weight(weight, dtype, [&](lk_dtype rounded_weight) {
+          check_result(y, reference_matmul(part, weight, nullptr, rounded_weight), std::to_string(m) + " rows");
+        });
       }
     }
   });
