@@ -21,7 +21,7 @@ namespace {
 #ifndef LK_WITH_CUDA
   if (backend == LK_BACKEND_CUDA) {
     lk::fail(LK_BACKEND_UNAVAILABLE,
-             "built without CUDA: no nvcc was found when the library was built, or LK_CUDA=OFF was set");
+             "built without CUDA: there was no nvcc or no NVIDIA driver, or LK_CUDA=OFF; LK_CUDA=ON builds with it");
   }
 #endif
   lk::fail(LK_BACKEND_UNAVAILABLE, "there is no backend %d", backend);
@@ -90,6 +90,15 @@ lk_status lk_device_open_on_stream(int32_t backend, int32_t ordinal, uint64_t st
     Check("lk_device_open_on_stream").not_null(out, "out");
     *out = nullptr;
     *out = open_device("lk_device_open_on_stream", backend, ordinal, &stream).release();
+  });
+}
+
+lk_status lk_device_stream(const lk_device* device, uint64_t* out) {
+  return guard("lk_device_stream", [&] {
+    const Check check("lk_device_stream");
+    check.device(device);
+    check.not_null(out, "out");
+    *out = device->stream_handle();
   });
 }
 

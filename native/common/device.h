@@ -50,6 +50,8 @@ struct lk_device {
   virtual void copy_to_device(void* destination, const void* host_source, size_t bytes) = 0;
   virtual void copy_to_host(void* host_destination, const void* source, size_t bytes) = 0;
   virtual void synchronize() = 0;
+  // Throws Error(LK_UNSUPPORTED) where there are no streams.
+  virtual uint64_t stream_handle() const = 0;
 
   // Marks the device as lost: every later operation fails with LK_DEVICE_LOST and the first reason that was given.
   void lose(const std::string& reason);

@@ -12,6 +12,7 @@
 #include <new>
 #include <utility>
 
+#include "common/error.h"
 #include "cpu/thread_pool.h"
 
 namespace lk::cpu {
@@ -147,6 +148,10 @@ void CpuDevice::copy_to_device(void* destination, const void* host_source, size_
 
 void CpuDevice::copy_to_host(void* host_destination, const void* source, size_t bytes) {
   std::memmove(host_destination, source, bytes);
+}
+
+uint64_t CpuDevice::stream_handle() const {
+  fail(LK_UNSUPPORTED, "lk_device_stream: a CPU device has no streams");
 }
 
 }  // namespace lk::cpu

@@ -25,6 +25,7 @@ class CpuDevice final : public Device {
   void copy_to_device(void* destination, const void* host_source, size_t bytes) override;
   void copy_to_host(void* host_destination, const void* source, size_t bytes) override;
   void synchronize() override {}
+  uint64_t stream_handle() const override;
 
  private:
   const std::string reason_;

@@ -40,6 +40,7 @@ class CudaDevice final : public Device {
   void copy_to_device(void* destination, const void* host_source, size_t bytes) override;
   void copy_to_host(void* host_destination, const void* source, size_t bytes) override;
   void synchronize() override;
+  uint64_t stream_handle() const override { return reinterpret_cast<uintptr_t>(stream_); }
 
  private:
   // Waits for the stream; throws what a kernel reported.

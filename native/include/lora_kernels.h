@@ -116,6 +116,9 @@ LK_API lk_status lk_device_open(int32_t backend, int32_t ordinal, lk_device** ou
  * workspace has to be allocated (LK_UNSUPPORTED). A graph is replayed on this stream, while the handle and the memory it
  * names live. */
 LK_API lk_status lk_device_open_on_stream(int32_t backend, int32_t ordinal, uint64_t stream, lk_device** out);
+/* The stream that the operations of a CUDA device go to, as a cudaStream_t in an integer, for others to queue work in the
+ * same order. It lives as long as the handle. LK_UNSUPPORTED on the CPU. */
+LK_API lk_status lk_device_stream(const lk_device* device, uint64_t* out);
 /* Waits for the device, then frees the handle and its workspaces. Memory from lk_alloc still live is NOT freed: close
  * after the last lk_free. A lost device can be closed. Null is allowed. */
 LK_API lk_status lk_device_close(lk_device* device);

@@ -244,6 +244,9 @@ LK_TEST(cuda_works_on_a_stream_of_the_caller) {
   const auto raw = [](cudaStream_t s) { return static_cast<uint64_t>(reinterpret_cast<uintptr_t>(s)); };
   succeeds(lk_device_open_on_stream(LK_BACKEND_CUDA, 0, raw(stream), &device));
   { succeeds(Row(device).doubled()); }
+  uint64_t handle = 0;
+  succeeds(lk_device_stream(device, &handle));
+  CHECK(handle == raw(stream));
   succeeds(lk_device_close(device));
   CHECK(cudaStreamSynchronize(stream) == cudaSuccess);  // still the caller's
   succeeds(lk_device_open_on_stream(LK_BACKEND_CUDA, 0, 0, &device));

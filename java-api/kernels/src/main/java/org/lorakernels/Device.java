@@ -181,6 +181,22 @@ public final class Device extends NativeOwner {
     return handle;
   }
 
+  int ordinal() {
+    return ordinal;
+  }
+
+  /** The stream of a CUDA device: a {@code cudaStream_t} as an address. */
+  long stream() {
+    acquireUse("stream");
+    try {
+      long[] stream = new long[1];
+      NativeLibrary.check("stream", native_kernels.lk_device_stream(handle, stream));
+      return stream[0];
+    } finally {
+      releaseUse();
+    }
+  }
+
   @Override
   public String toString() {
     return backend.name().toLowerCase(java.util.Locale.ROOT)

@@ -66,6 +66,17 @@ class DependencyRuleTest {
   }
 
   @Test
+  void onlyOneClassKnowsCuda() {
+    noClasses()
+        .that()
+        .haveNameNotMatching("org\\.lorakernels\\.CuBlas.*")
+        .should()
+        .dependOnClassesThat()
+        .resideInAPackage("org.bytedeco.cuda..")
+        .check(CLASSES);
+  }
+
+  @Test
   void theKernelsDependOnJavaCppAloneAtRunTime() throws Exception {
     List<String> runtime = new ArrayList<>();
     Path pom = Path.of(System.getProperty("lk.home"), "java-api/kernels/pom.xml");
