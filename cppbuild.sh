@@ -7,13 +7,14 @@
 #   cppbuild.sh emulator         the library on the emulator, for tests of Java, into native/cppbuild/build-emulated
 #   cppbuild.sh emulate [FILTER]  the native tests of the CUDA backend on the emulator (native/emulator/README.md)
 #   cppbuild.sh emulate-sanitize [FILTER], emulate-race [FILTER]  the same under the sanitizers, with the race checker
+#   cppbuild.sh cuda             the library with CUDA, into native/cppbuild/build-cuda, for a check by nvcc alone
 #   cppbuild.sh cuda-archs [ARCH ...]  compiles the CUDA sources for every architecture, and prints times and sizes
 #   cppbuild.sh ceilings [SECONDS]  measures what the machine can do at most and prints it as JSON
 #   cppbuild.sh tools            says which tool is missing and what package has it, or nothing
 #   cppbuild.sh format           formats native/ with clang-format 14;  format-check only says what is not formatted
 #   cppbuild.sh clean
 #
-# Environment: LK_CUDA=AUTO|ON|OFF, LK_CUDA_ARCHS (as CMake names them), CUDACXX or CUDA_HOME.
+# Environment: LK_CUDA=AUTO|ON|OFF (AUTO: where nvcc and an NVIDIA driver are found), LK_CUDA_ARCHS (as CMake names them), CUDACXX or CUDA_HOME.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
@@ -39,6 +40,10 @@ find_nvcc() {
       return
     fi
   done
+}
+
+has_driver() {
+  [ -e /proc/driver/nvidia/version ] || command -v nvidia-smi >/dev/null || ldconfig -p 2>/dev/null | grep -q 'libcuda\.so\.1'
 }
 
 need_tools() {
@@ -95,7 +100,11 @@ cuda_arguments() {
   fi
   local nvcc
   nvcc="$(find_nvcc)"
-  if [ -n "$nvcc" ]; then
+  if [ -n "$nvcc" ] && [ "${LK_CUDA:-AUTO}" = AUTO ] && ! has_driver; then
+    # The kernels take minutes to compile, and nothing here could run them.
+    cuda=(-DLK_CUDA=OFF)
+    echo "cppbuild: no NVIDIA driver: building for the CPU alone (LK_CUDA=ON builds for CUDA too)"
+  elif [ -n "$nvcc" ]; then
     export CUDACXX="$nvcc"
     cuda=(-DLK_CUDA=ON)
     [ -n "${LK_CUDA_ARCHS:-}" ] && cuda+=("-DLK_CUDA_ARCHS=$LK_CUDA_ARCHS")
@@ -138,6 +147,16 @@ case "$verb" in
     build_emulated
     LK_TEST_TABLES=cuda native/cppbuild/build-emulated/lora_kernels_race_tests ${filter:+"$filter"}
     ;;
+  cuda)
+    if [ -z "$(find_nvcc)" ]; then
+      echo "cppbuild: SKIPPED cuda: nvcc not found, so the CUDA sources were not compiled by it"
+      exit 0
+    fi
+    LK_CUDA=ON cuda_arguments
+    target=lora_kernels
+    build cuda "${cuda[@]}"
+    check_library native/cppbuild/build-cuda/liblora_kernels.so
+    ;;
   cuda-archs)
     LK_CUDA=ON cuda_arguments
     shift
@@ -174,7 +193,7 @@ case "$verb" in
     rm -rf native/cppbuild
     ;;
   *)
-    echo "usage: cppbuild.sh [install | test [FILTER] | sanitize [FILTER] | emulator | emulate [FILTER] | emulate-sanitize [FILTER] | emulate-race [FILTER] | cuda-archs [ARCH ...] | ceilings [SECONDS] | tools | format | format-check | clean]" >&2
+    echo "usage: cppbuild.sh [install | test [FILTER] | sanitize [FILTER] | emulator | emulate [FILTER] | emulate-sanitize [FILTER] | emulate-race [FILTER] | cuda | cuda-archs [ARCH ...] | ceilings [SECONDS] | tools | format | format-check | clean]" >&2
     exit 2
     ;;
 esac
