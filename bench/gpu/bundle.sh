@@ -40,7 +40,7 @@ cxx="$(sed -n 's/^CMAKE_CXX_COMPILER:[A-Z]*=//p' "$work/build/CMakeCache.txt")"
 cuda="$(sed -n 's/^CMAKE_CUDA_COMPILER:[A-Z]*=//p' "$work/build/CMakeCache.txt")"
 sed -n 's/^ *"command": "\(.*\)",\{0,1\}$/\1/p' "$work/build/compile_commands.json" |
   sed -e 's/\\"/"/g' -e 's/\\\\/\\/g' -e "s#^$cxx #@CXX@ #; s#^$cuda #@NVCC@ #" -e "s#$PWD/##g" \
-    -e 's#[^ "]*compute_80[^ ]*#@ARCH@#' -e 's#-o [^ ]*/\([^ ]*\.o\)#-o @OBJECT@#' >"$out/commands"
+    -e 's#--options-file [^ ]*\.rsp#-Inative/include -Inative#' -e 's#[^ "]*compute_80[^ ]*#@ARCH@#' -e 's#-o [^ ]*/\([^ ]*\.o\)#-o @OBJECT@#' >"$out/commands"
 grep -q '@ARCH@' "$out/commands" || { echo "bundle: found no CUDA architecture in CMake's commands" >&2; exit 1; }
 
 "$jdk/bin/jlink" --add-modules java.base,java.logging,java.management,java.compiler,java.desktop,java.naming,java.xml,java.sql,jdk.unsupported \

@@ -14,7 +14,7 @@ namespace {
 using Values = std::vector<float>;
 
 struct Case {
-  const char* name;
+  std::string name;
   double tolerance;  // of the largest value; 0: bit for bit
   std::function<Values(const Side&)> run;
 };
@@ -36,8 +36,8 @@ std::unique_ptr<Matrix> normal(const Side& s, int64_t rows, int64_t cols, unsign
 }
 
 // One operation on a layer with tails in every dimension.
-Case layer(const char* name, lk_dtype dtype, int64_t m, std::function<Values(const Side&, Layer&)> run) {
-  return {name, dtype == LK_F32 ? kF32 : kBf16, [=](const Side& s) {
+Case layer(const std::string& name, lk_dtype dtype, int64_t m, std::function<Values(const Side&, Layer&)> run) {
+  return {name + (", M=" + std::to_string(m)), dtype == LK_F32 ? kF32 : kBf16, [=](const Side& s) {
             Layer l(s, m, 200, 328, 16, dtype);
             return run(s, l);
           }};
@@ -296,7 +296,7 @@ int compare(const Side& reference, const Side& other, const std::string& name) {
     }
     const bool good = d <= c.tolerance;
     wrong += !good;
-    std::printf("%-32s %14.2e %10.0e %s%s\n", c.name, d, c.tolerance, good ? "" : "DIFFERS ", failure.c_str());
+    std::printf("%-32s %14.2e %10.0e %s%s\n", c.name.c_str(), d, c.tolerance, good ? "" : "DIFFERS ", failure.c_str());
     std::fflush(stdout);
   }
   return wrong;
