@@ -42,7 +42,7 @@ struct ValueCheck {
     report->begin = begin;
     report->end = end;
     __threadfence_system();
-    report->state = 2;
+    atomicExch(&report->state, 2);
   }
 
   ValueReport* report;
