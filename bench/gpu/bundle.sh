@@ -23,7 +23,7 @@ mkdir -p "$out/lib" "$out/natives"
 
 LK_CUDA=OFF ./mvnw -B -ntp -q -DskipTests -Dspotless.check.skip=true -pl tests -am package \
   org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies -DincludeScope=test "-DoutputDirectory=$out/lib"
-rm -f "$out"/lib/openblas-*-linux-x86_64.jar "$out"/lib/archunit*.jar # large, and of no use to a GPU
+rm -f "$out"/lib/archunit*.jar
 cp -r tests/target/test-classes "$out/tests"
 unzip -q -j "$(ls java-api/kernels/target/lora-kernels-*-linux-x86_64.jar)" '*.so' -d "$out/natives"
 
