@@ -7,6 +7,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.DynamicTest;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.TestFactory;
 import org.lorakernels.AdamWConfig;
 import org.lorakernels.DType;
@@ -17,6 +18,7 @@ import org.lorakernels.Tensor;
 import org.lorakernels.oracle.Compare;
 import org.lorakernels.oracle.Precision;
 import org.lorakernels.oracle.Scope;
+import org.lorakernels.oracle.TestDevice;
 import org.lorakernels.oracle.Tolerance;
 
 /**
@@ -24,6 +26,7 @@ import org.lorakernels.oracle.Tolerance;
  * parameters against bitsandbytes' 32-bit AdamW, which keeps its moments in F32 as we do. Row t of
  * each array is the state after step t + 1.
  */
+@Tag(TestDevice.TAG)
 class AdamWGoldenTest implements GoldenSuite {
   private static final Tolerance F32 =
       Tolerance.relative(1e-6, 1e-8, "F32 arithmetic in another order");
@@ -50,7 +53,7 @@ class AdamWGoldenTest implements GoldenSuite {
   }
 
   private void runFree(GoldenFile file, String writer, Tolerance tolerance) {
-    try (Scope scope = Scope.cpu()) {
+    try (Scope scope = Scope.open()) {
       Run run = new Run(scope, file, writer, tolerance);
       for (int step = 0; step < run.steps(); step++) {
         run.step(step);
@@ -60,7 +63,7 @@ class AdamWGoldenTest implements GoldenSuite {
   }
 
   private void restartEachStep(GoldenFile file, String writer, Tolerance tolerance) {
-    try (Scope scope = Scope.cpu()) {
+    try (Scope scope = Scope.open()) {
       Run run = new Run(scope, file, writer, tolerance);
       for (int step = 0; step < run.steps(); step++) {
         if (step > 0) run.restore(step);

@@ -8,6 +8,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.DynamicTest;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.TestFactory;
 import org.lorakernels.AdamWConfig;
 import org.lorakernels.PagedAdamW;
@@ -18,6 +19,7 @@ import org.lorakernels.Tensor;
 import org.lorakernels.oracle.Compare;
 import org.lorakernels.oracle.Precision;
 import org.lorakernels.oracle.Scope;
+import org.lorakernels.oracle.TestDevice;
 import org.lorakernels.oracle.Tolerance;
 
 /**
@@ -25,6 +27,7 @@ import org.lorakernels.oracle.Tolerance;
  * against bitsandbytes' AdamW8bit, over the steps of a golden file. Row t of each array is the
  * state after step t + 1.
  */
+@Tag(TestDevice.TAG)
 class AdamWStatesGoldenTest implements GoldenSuite {
   private static final Tolerance BF16_STEP =
       Tolerance.ulps(1, Precision.BF16, "torch rounds to BF16 after every operation, we once");
@@ -51,7 +54,7 @@ class AdamWStatesGoldenTest implements GoldenSuite {
 
   private static void bf16(GoldenFile file, boolean restarts) {
     Map<String, String> states = Map.of("exp_avg", "torch.m", "exp_avg_sq", "torch.v");
-    try (Scope scope = Scope.cpu()) {
+    try (Scope scope = Scope.open()) {
       Run run = new Run(scope, file, "torch.p", states, StateType.BF16);
       for (int step = 0; step < run.steps(); step++) {
         if (restarts && step > 0) run.restore(step);
@@ -96,7 +99,7 @@ class AdamWStatesGoldenTest implements GoldenSuite {
             "absmax2", "bnb8.absmax2");
     double rate = file.description().number("lr");
     Tolerance drift = Tolerance.absolute(2 * rate * 1e-2, "codes drift apart");
-    try (Scope scope = Scope.cpu()) {
+    try (Scope scope = Scope.open()) {
       Run run = new Run(scope, file, "bnb8.p", states, StateType.EIGHT_BIT);
       for (int step = 0; step < run.steps(); step++) {
         if (restarts && step > 0) run.restore(step);
@@ -163,15 +166,17 @@ class AdamWStatesGoldenTest implements GoldenSuite {
     /** Puts the golden state after {@code completed} steps in place of our own. */
     void restore(int completed) {
       parameter.copyFrom(file.get(values).row(completed - 1).buffer());
-      Map<String, Tensor> imported = new HashMap<>();
-      states.forEach(
-          (state, golden) -> {
-            StateTensor like = optimizer.state("p." + state);
-            Tensor tensor = scope.own(Tensor.zeros(scope.device(), like.dtype(), like.shape()));
-            tensor.copyFrom(file.get(golden).row(completed - 1).buffer());
-            imported.put("p." + state, tensor);
-          });
-      optimizer.importStates(completed, imported);
+      try (Scope host = Scope.cpu()) { // where states are imported from, whatever device has them
+        Map<String, Tensor> imported = new HashMap<>();
+        states.forEach(
+            (state, golden) -> {
+              StateTensor like = optimizer.state("p." + state);
+              Tensor tensor = host.own(Tensor.zeros(host.device(), like.dtype(), like.shape()));
+              tensor.copyFrom(file.get(golden).row(completed - 1).buffer());
+              imported.put("p." + state, tensor);
+            });
+        optimizer.importStates(completed, imported);
+      }
     }
 
     float[] state(String state) {

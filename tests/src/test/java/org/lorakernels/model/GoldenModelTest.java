@@ -20,6 +20,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -30,6 +31,7 @@ import org.lorakernels.Device;
 import org.lorakernels.Parameter;
 import org.lorakernels.golden.GoldenFile;
 import org.lorakernels.oracle.Compare;
+import org.lorakernels.oracle.TestDevice;
 import org.lorakernels.oracle.Tolerance;
 import org.lorakernels.training.data.Batch;
 import org.lorakernels.training.model.CausalLm;
@@ -37,10 +39,11 @@ import org.lorakernels.training.model.Decoder;
 import org.lorakernels.training.model.LoadOptions;
 
 /** Models against transformers, PEFT and bitsandbytes: logits, losses, gradients, training. */
+@Tag(TestDevice.TAG)
 class GoldenModelTest {
   private static final String PREFIX = "base_model.model.";
 
-  private final Device device = Device.cpu();
+  private final Device device = TestDevice.open();
 
   @AfterEach
   void nothingLeaks() {
