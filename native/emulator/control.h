@@ -69,7 +69,8 @@ enum class Call {
 // restore_machine(): so does a GPU that disappears.
 void fail_call(Call call, cudaError_t error, int skipped = 0);
 
-// Forgets faults and sticky errors, and makes machine() what it was. Memory stays.
+// Forgets faults, and makes machine() what it was. After a sticky error all that was allocated is gone, as with the process
+// that would have had to start again.
 void restore_machine();
 
 // Allocations of device memory that have not been freed.

@@ -43,6 +43,14 @@ bool lk::emulator::valid(cudaStream_t stream) {
   return streams.count(stream) == 1;
 }
 
+void lk::emulator::drop_handles() {
+  std::lock_guard<std::mutex> lock(mutex);
+  for (const cudaStream_t stream : streams) delete stream;
+  for (const cudaEvent_t event : events) delete event;
+  streams.clear();
+  events.clear();
+}
+
 cudaError_t cudaGetDeviceCount(int* count) {
   *count = 0;
   LK_BEGIN_CALL(kDevices);

@@ -80,6 +80,10 @@ void fail_call(Call call, cudaError_t error, int skipped) {
 
 void restore_machine() {
   std::lock_guard<std::mutex> lock(mutex);
+  if (device_error != cudaSuccess) {  // what the lost context still held went with it
+    drop_memory();
+    drop_handles();
+  }
   faults.clear();
   device_error = cudaSuccess;
   last_error = cudaSuccess;

@@ -60,6 +60,17 @@ cudaError_t release(void* pointer) {
 
 }  // namespace
 
+void lk::emulator::drop_memory() {
+  std::lock_guard<std::mutex> lock(mutex);
+  for (const auto& allocation : live) std::free(allocation.first);
+  for (const auto& allocation : pinned) std::free(allocation.first);
+  for (const cudaMemPool_t pool : pools) delete pool;
+  live.clear();
+  pinned.clear();
+  pools.clear();
+  live_bytes = 0;
+}
+
 int64_t lk::emulator::live_allocations() {
   std::lock_guard<std::mutex> lock(mutex);
   return static_cast<int64_t>(live.size());

@@ -22,6 +22,10 @@ cudaError_t kernel_fault();
 
 bool valid(cudaStream_t stream);
 
+// Frees all memory, pools, streams and events: their context is lost.
+void drop_memory();
+void drop_handles();
+
 // Asks for the faults that the environment names; environment.cpp has their form.
 void read_environment();
 
