@@ -75,7 +75,7 @@ struct ForwardRows {
 };
 
 template <int kDepth>
-__global__ void __launch_bounds__(kAttentionThreads, 3)
+__global__ void __launch_bounds__(kAttentionThreads, 2)
     attention_forward_kernel(AttentionArgs a, ForwardOutputs outputs) {
   using Shared = ForwardShared<kDepth>;
   constexpr int kRows = Shared::kRows, kChunk = Panel<kDepth>::kChunk, kChunks = Panel<kDepth>::kChunks;

@@ -61,7 +61,7 @@ struct ColumnsMemory {
 };
 
 template <int kRows>
-__global__ void __launch_bounds__(kThreads) few_rows_columns(const __grid_constant__ FewRowsArguments p) {
+__global__ void __launch_bounds__(kThreads, 2) few_rows_columns(const __grid_constant__ FewRowsArguments p) {
   auto& memory = *reinterpret_cast<ColumnsMemory<kRows>*>(LK_SHARED_MEMORY());
   load_code_book(p.right, memory.code);
   __syncthreads();
