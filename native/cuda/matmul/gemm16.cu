@@ -27,6 +27,12 @@ namespace lk::cuda {
 namespace {
 
 constexpr int kThreads = 256;
+// Blocks of a multiprocessor. For sm_100, ptxas would fit two into the registers only by spilling.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ == 1000
+constexpr int kBlocks = 1;
+#else
+constexpr int kBlocks = 2;
+#endif
 constexpr int kTile = 128, kStep = 64, kStages = 3;
 constexpr int kChunk = 8;  // elements of 16 bytes
 constexpr int kWarpRows = 64, kWarpCols = 32, kWarpsAcross = kTile / kWarpCols;
@@ -215,7 +221,7 @@ __device__ __forceinline__ void mask_sums(Sums& sums, const Arguments16& p, int6
 }
 
 template <bool kF16, bool kLeftColumns, bool kRightColumns>
-__global__ void __launch_bounds__(kThreads, kF16 || kLeftColumns ? 1 : 2)
+__global__ void __launch_bounds__(kThreads, kF16 || kLeftColumns ? 1 : kBlocks)
     gemm16(const __grid_constant__ Arguments16 p) {
   auto& memory = *reinterpret_cast<Memory16*>(LK_SHARED_MEMORY());
   const int64_t i0 = blockIdx.x % p.row_blocks * kTile, j0 = blockIdx.x / p.row_blocks * kTile;
