@@ -1,31 +1,14 @@
 // The C ABI of the optimiser: norm, clipping and skipped steps, and messages for what does not fit.
-#include <cstring>
 #include <limits>
 
 #include "api/guard.h"
 #include "test/adamw_tensor.h"
+#include "test/c_api.h"
 
 using namespace lk;
 using namespace lk::test;
 
 namespace {
-
-struct Handle {
-  Handle() { CHECK(lk_device_open(LK_BACKEND_CPU, 0, &device) == LK_OK); }
-  ~Handle() { lk_device_close(device); }
-  lk_device* device = nullptr;
-};
-
-void expect(lk_status actual, lk_status status, std::initializer_list<const char*> parts) {
-  CHECK_TEXT(actual == status, std::string(lk_status_name(actual)) + ": " + lk_last_error());
-  for (const char* part : parts) {
-    CHECK_TEXT(std::strstr(lk_last_error(), part), std::string("\"") + part + "\" in: " + lk_last_error());
-  }
-}
-
-void succeeds(lk_status status) {
-  CHECK_TEXT(status == LK_OK, lk_last_error());
-}
 
 // Tensors of odd sizes in several formats, and their descriptors.
 struct Step {

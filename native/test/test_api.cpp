@@ -3,26 +3,12 @@
 #include <cstring>
 #include <limits>
 
-#include "test/harness.h"
+#include "test/c_api.h"
 
 using namespace lk;
 using namespace lk::test;
 
 namespace {
-
-struct Handle {
-  Handle() { CHECK(lk_device_open(LK_BACKEND_CPU, 0, &device) == LK_OK); }
-  ~Handle() { lk_device_close(device); }
-  lk_device* device = nullptr;
-};
-
-// The call failed with `status`, and the message has all parts.
-void expect(lk_status actual, lk_status status, std::initializer_list<const char*> parts) {
-  CHECK_TEXT(actual == status, std::string(lk_status_name(actual)) + ": " + lk_last_error());
-  for (const char* part : parts) {
-    CHECK_TEXT(std::strstr(lk_last_error(), part), std::string("\"") + part + "\" in: " + lk_last_error());
-  }
-}
 
 // A layer that every operation accepts, to be spoiled by a test.
 struct Layer {

@@ -3,10 +3,9 @@
 #ifdef LK_EMULATED
 
 #include <cstring>
-#include <initializer_list>
 
 #include "emulator/control.h"
-#include "test/harness.h"
+#include "test/c_api.h"
 
 using namespace lk;
 using namespace lk::test;
@@ -20,23 +19,6 @@ namespace {
 struct Machine {
   Machine() { emulator::restore_machine(); }
   ~Machine() { emulator::restore_machine(); }
-};
-
-void expect(lk_status actual, lk_status status, std::initializer_list<const char*> parts) {
-  CHECK_TEXT(actual == status, std::string(lk_status_name(actual)) + ": " + lk_last_error());
-  for (const char* part : parts) {
-    CHECK_TEXT(std::strstr(lk_last_error(), part), std::string("\"") + part + "\" in: " + lk_last_error());
-  }
-}
-
-void succeeds(lk_status status) {
-  CHECK_TEXT(status == LK_OK, lk_last_error());
-}
-
-struct Handle {
-  Handle() { succeeds(lk_device_open(LK_BACKEND_CUDA, 0, &device)); }
-  ~Handle() { lk_device_close(device); }
-  lk_device* device = nullptr;
 };
 
 // A row of ones in the memory of a device.
@@ -68,7 +50,7 @@ LK_TEST(cuda_device_says_what_it_is) {
   char reason[200];
   succeeds(lk_backend_probe(LK_BACKEND_CUDA, reason, sizeof reason));
   CHECK_TEXT(std::strstr(reason, "device 0 is cuda-emulated, compute capability 9.0"), reason);
-  const Handle h;
+  const Handle h(LK_BACKEND_CUDA);
   lk_device_info info;
   succeeds(lk_device_query(h.device, &info));
   CHECK(info.backend == LK_BACKEND_CUDA && info.threads == machine().multiprocessors);
@@ -107,7 +89,7 @@ LK_TEST(cuda_memory_is_zeroed_aligned_and_counted) {
   const Machine scope;
   const int64_t before = emulator::live_allocations();
   {
-    const Handle h;
+    const Handle h(LK_BACKEND_CUDA);
     lk_address a = 0, b = 0;
     succeeds(lk_alloc(h.device, 1000, &a));
     succeeds(lk_alloc(h.device, 0, &b));
@@ -133,7 +115,7 @@ LK_TEST(cuda_memory_is_zeroed_aligned_and_counted) {
 
 LK_TEST(cuda_out_of_memory_says_how_much) {
   const Machine scope;
-  const Handle h;
+  const Handle h(LK_BACKEND_CUDA);
   lk_address a = 0, b = 0;
   succeeds(lk_alloc(h.device, 1000, &a));
   machine().memory_bytes = size_t{1} << 20;
@@ -160,7 +142,7 @@ LK_TEST(cuda_out_of_memory_says_how_much) {
 
 LK_TEST(cuda_launch_that_is_refused_loses_nothing) {
   const Machine scope;
-  const Handle h;
+  const Handle h(LK_BACKEND_CUDA);
   Row row(h.device);
   fail_call(Call::kLaunch, cudaErrorInvalidConfiguration);
   expect(row.doubled(), LK_INTERNAL, {"launching a kernel (grid 1 x 1 x 1", "cudaErrorInvalidConfiguration"});
@@ -178,7 +160,7 @@ LK_TEST(cuda_kernel_that_fails_loses_the_device) {
   lk_device* cpu = nullptr;
   succeeds(lk_device_open(LK_BACKEND_CPU, 0, &cpu));
   {
-    const Handle h;
+    const Handle h(LK_BACKEND_CUDA);
     Row row(h.device), other(h.device);
     fail_call(Call::kKernel, cudaErrorIllegalAddress);
     succeeds(row.doubled());  // the launch is fine
@@ -207,7 +189,7 @@ LK_TEST(cuda_kernel_that_fails_loses_the_device) {
   }
   lk_device_close(cpu);
   emulator::restore_machine();
-  const Handle again;
+  const Handle again(LK_BACKEND_CUDA);
   Row row(again.device);
   succeeds(row.doubled());
   CHECK(emulator::live_allocations() == before + 1);  // this row: what the lost context held went with it
@@ -220,7 +202,7 @@ LK_TEST(cuda_device_that_disappears_is_lost_at_any_call) {
   lk_address memory = 0;
   for (int call = 0; call < 6; ++call) {
     {
-      const Handle h;
+      const Handle h(LK_BACKEND_CUDA);
       Row row(h.device);
       fail_call(Call::kAny, cudaErrorUnknown, call == 1 || call == 2 ? 1 : 0);
       const lk_status status = call == 0   ? row.doubled()

@@ -2,27 +2,18 @@
 #include <vector>
 
 #include "lora_kernels_pager.h"
-#include "test/harness.h"
+#include "test/c_api.h"
 
 namespace lk::test {
-namespace {
-
-void check_refused(lk_status status, lk_status expected, const char* words) {
-  CHECK_TEXT(status == expected, lk_last_error());
-  CHECK_TEXT(std::string(lk_last_error()).find(words) != std::string::npos, lk_last_error());
-}
-
-}  // namespace
-
 LK_TEST(pager_api_refuses_bad_arguments) {
   lk_budget* budget = nullptr;
-  check_refused(lk_budget_open(-2, 0, &budget), LK_INVALID_ARGUMENT, "device_bytes");
-  check_refused(lk_budget_open(0, 0, nullptr), LK_INVALID_ARGUMENT, "out");
+  expect(lk_budget_open(-2, 0, &budget), LK_INVALID_ARGUMENT, {"device_bytes"});
+  expect(lk_budget_open(0, 0, nullptr), LK_INVALID_ARGUMENT, {"out"});
   lk_device* device = nullptr;
   CHECK(lk_device_open(LK_BACKEND_CPU, 0, &device) == LK_OK);
   lk_pager* pager = nullptr;
-  check_refused(lk_pager_open(device, nullptr, nullptr, 1000, 0, &pager), LK_INVALID_ARGUMENT, "page_bytes");
-  check_refused(lk_pager_open(device, nullptr, nullptr, 0, -1, &pager), LK_INVALID_ARGUMENT, "ring_pages");
+  expect(lk_pager_open(device, nullptr, nullptr, 1000, 0, &pager), LK_INVALID_ARGUMENT, {"page_bytes"});
+  expect(lk_pager_open(device, nullptr, nullptr, 0, -1, &pager), LK_INVALID_ARGUMENT, {"ring_pages"});
   CHECK(pager == nullptr);
   CHECK(lk_pager_open(device, nullptr, nullptr, 0, 0, &pager) == LK_OK);
   std::vector<float> values(300, 1.0f), gradients(300, 0.5f);
@@ -34,21 +25,21 @@ LK_TEST(pager_api_refuses_bad_arguments) {
   int64_t number = -1;
   lk_pager_tensor bad = tensor;
   bad.parameter = 0;
-  check_refused(lk_pager_register(pager, &bad, 1, &number), LK_INVALID_ARGUMENT, "tensors[0].parameter");
+  expect(lk_pager_register(pager, &bad, 1, &number), LK_INVALID_ARGUMENT, {"tensors[0].parameter"});
   bad = tensor;
   bad.master_weights = 1;
-  check_refused(lk_pager_register(pager, &bad, 1, &number), LK_INVALID_ARGUMENT, "master_weights");
+  expect(lk_pager_register(pager, &bad, 1, &number), LK_INVALID_ARGUMENT, {"master_weights"});
   bad = tensor;
   bad.state_format = 7;
-  check_refused(lk_pager_register(pager, &bad, 1, &number), LK_INVALID_ARGUMENT, "state_format");
+  expect(lk_pager_register(pager, &bad, 1, &number), LK_INVALID_ARGUMENT, {"state_format"});
   CHECK(lk_pager_register(pager, &tensor, 1, &number) == LK_OK && number == 0);
   float state[2];
-  check_refused(lk_pager_read(pager, 1, LK_PART_EXP_AVG, 0, 8, address_of(state)), LK_INVALID_ARGUMENT, "registered");
-  check_refused(lk_pager_read(pager, 0, LK_PART_EXP_AVG, 1196, 8, address_of(state)), LK_INVALID_ARGUMENT, "1200");
-  check_refused(lk_pager_read(pager, 0, 9, 0, 8, address_of(state)), LK_INVALID_ARGUMENT, "part");
-  check_refused(lk_pager_drop(pager, 5), LK_INVALID_ARGUMENT, "lk_pager_drop: tensor must be one that is registered");
+  expect(lk_pager_read(pager, 1, LK_PART_EXP_AVG, 0, 8, address_of(state)), LK_INVALID_ARGUMENT, {"registered"});
+  expect(lk_pager_read(pager, 0, LK_PART_EXP_AVG, 1196, 8, address_of(state)), LK_INVALID_ARGUMENT, {"1200"});
+  expect(lk_pager_read(pager, 0, 9, 0, 8, address_of(state)), LK_INVALID_ARGUMENT, {"part"});
+  expect(lk_pager_drop(pager, 5), LK_INVALID_ARGUMENT, {"lk_pager_drop: tensor must be one that is registered"});
   lk_adamw_config config{};
-  check_refused(lk_pager_step(pager, &config, nullptr), LK_INVALID_ARGUMENT, "step must be at least 1");
+  expect(lk_pager_step(pager, &config, nullptr), LK_INVALID_ARGUMENT, {"step must be at least 1"});
   CHECK(lk_pager_close(pager) == LK_OK && lk_device_close(device) == LK_OK);
 }
 
@@ -90,7 +81,7 @@ LK_TEST(pager_api_from_open_to_close) {
   CHECK(lk_pager_query(pager, &stats) == LK_OK && stats.steps == 1 && stats.file_bytes > 0);
   CHECK(lk_pager_drop(pager, number) == LK_OK);
   CHECK(lk_pager_cancel(pager) == LK_OK);
-  check_refused(lk_pager_step(pager, &config, nullptr), LK_CANCELLED, "memory tier");
+  expect(lk_pager_step(pager, &config, nullptr), LK_CANCELLED, {"memory tier"});
   CHECK(lk_pager_close(pager) == LK_OK && lk_device_close(device) == LK_OK);
 }
 

@@ -3,38 +3,12 @@
 
 #include "api/guard.h"
 #include "cpu/thread_pool.h"
-#include "test/harness.h"
+#include "test/c_api.h"
 
 using namespace lk;
 using namespace lk::test;
 
 namespace {
-
-struct Handle {
-  Handle() { CHECK(lk_device_open(LK_BACKEND_CPU, 0, &device) == LK_OK); }
-  ~Handle() { lk_device_close(device); }
-  lk_device* device = nullptr;
-};
-
-void expect(lk_status actual, lk_status status, std::initializer_list<const char*> parts) {
-  CHECK_TEXT(actual == status, std::string(lk_status_name(actual)) + ": " + lk_last_error());
-  for (const char* part : parts) {
-    CHECK_TEXT(std::strstr(lk_last_error(), part), std::string("\"") + part + "\" in: " + lk_last_error());
-  }
-}
-
-void succeeds(lk_status status) {
-  CHECK_TEXT(status == LK_OK, lk_last_error());
-}
-
-lk_tensor ints(const std::vector<int32_t>& values, int64_t rows = 1) {
-  lk_tensor t{};
-  t.data = address_of(values.data());
-  t.rows = rows;
-  t.cols = t.row_stride = static_cast<int64_t>(values.size()) / rows;
-  t.dtype = LK_I32;
-  return t;
-}
 
 lk_weight dense(const Matrix& m) {
   const lk_tensor t = m.tensor();

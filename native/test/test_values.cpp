@@ -1,22 +1,12 @@
 // What stands in I32 tensors out of range: the CPU refuses the call, CUDA leaves the value out and says so when it is waited
 // for. Neither touches memory outside the tensors, which the sanitizers would see.
-#include <cstring>
 
-#include "test/harness.h"
+#include "test/c_api.h"
 
 namespace lk::test {
 namespace {
 
 constexpr double kUntouched = 77;
-
-lk_tensor ints(const std::vector<int32_t>& values, int64_t rows = 1) {
-  lk_tensor t{};
-  t.data = address_of(values.data());
-  t.rows = rows;
-  t.cols = t.row_stride = static_cast<int64_t>(values.size()) / rows;
-  t.dtype = LK_I32;
-  return t;
-}
 
 Matrix filled(int64_t rows, int64_t cols) {
   Matrix m(rows, cols);
@@ -33,9 +23,7 @@ void fails(Device& device, lk_status status, std::initializer_list<const char*> 
     status = lk_device_synchronize(&device);
   }
   CHECK(status == LK_INVALID_ARGUMENT);
-  for (const char* part : parts) {
-    CHECK_TEXT(std::strstr(lk_last_error(), part), std::string("\"") + part + "\" in: " + lk_last_error());
-  }
+  expect_message(parts);
   CHECK_TEXT(lk_device_synchronize(&device) == LK_OK, lk_last_error());
 }
 
