@@ -4,7 +4,6 @@ import static org.bytedeco.openblas.global.openblas_nolapack.CblasNoTrans;
 import static org.bytedeco.openblas.global.openblas_nolapack.CblasRowMajor;
 import static org.bytedeco.openblas.global.openblas_nolapack.CblasTrans;
 
-import java.util.List;
 import org.bytedeco.javacpp.Loader;
 import org.bytedeco.openblas.global.openblas;
 import org.bytedeco.openblas.global.openblas_nolapack;
@@ -14,48 +13,23 @@ import org.bytedeco.openblas.global.openblas_nolapack;
  * it is not on the class path.
  */
 final class Blas {
+  private static final OptionalLibrary OPENBLAS =
+      new OptionalLibrary(
+          "OpenBLAS is not on the class path",
+          "add org.bytedeco:openblas and the same with the classifier " + Loader.getPlatform(),
+          () -> {
+            Loader.load(openblas_nolapack.class);
+            Loader.load(openblas.class);
+          });
+
   private Blas() {}
-
-  /** Loads OpenBLAS once and keeps the reason of a failure. */
-  private static final class Library {
-    static final BackendUnavailableException FAILURE = load();
-
-    private static BackendUnavailableException load() {
-      try {
-        Loader.load(openblas_nolapack.class);
-        Loader.load(openblas.class);
-        return null;
-      } catch (Exception | LinkageError failure) {
-        return unavailable(failure);
-      }
-    }
-  }
-
-  private static BackendUnavailableException unavailable(Throwable failure) {
-    List<Throwable> causes = NativeLibrary.causes(failure);
-    return new BackendUnavailableException(
-        "OpenBLAS is not on the class path: "
-            + causes.get(causes.size() - 1)
-            + "; add org.bytedeco:openblas and the same with the classifier "
-            + Loader.getPlatform(),
-        causes);
-  }
 
   /** Throws where OpenBLAS is absent or the device is none of host memory; sets its threads. */
   static void ensure(String operation, Device device) {
     if (device.backend() != Backend.CPU) {
       throw new UnsupportedException(operation + ": needs a CPU device, but is on " + device);
     }
-    BackendUnavailableException failure;
-    try {
-      failure = Library.FAILURE;
-    } catch (LinkageError missing) { // the presets' classes themselves are absent
-      failure = unavailable(missing);
-    }
-    if (failure != null) {
-      throw new BackendUnavailableException(
-          operation + ": " + failure.getMessage(), List.of(failure.getSuppressed()));
-    }
+    OPENBLAS.require(operation);
     openblas_nolapack.blas_set_num_threads(LoraKernels.numThreads());
   }
 

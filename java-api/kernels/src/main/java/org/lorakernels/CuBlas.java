@@ -8,7 +8,6 @@ import static org.bytedeco.cuda.global.cudart.CUDA_R_16BF;
 import static org.bytedeco.cuda.global.cudart.CUDA_R_16F;
 import static org.bytedeco.cuda.global.cudart.CUDA_R_32F;
 
-import java.util.List;
 import org.bytedeco.cuda.cublas.cublasContext;
 import org.bytedeco.cuda.cudart.CUstream_st;
 import org.bytedeco.cuda.global.cublas;
@@ -25,6 +24,19 @@ import org.bytedeco.javacpp.Pointer;
 final class CuBlas implements DenseProduct {
   private static final int SUCCESS = 0;
 
+  private static final OptionalLibrary CUBLAS =
+      new OptionalLibrary(
+          "cuBLAS cannot be loaded",
+          "add org.bytedeco:cuda and the same with the classifier "
+              + Loader.getPlatform()
+              + " to the class path, and install CUDA 13's libcublas or add the classifier "
+              + Loader.getPlatform()
+              + "-redist",
+          () -> {
+            Loader.load(cudart.class);
+            Loader.load(cublas.class);
+          });
+
   private final int ordinal;
   private final CUstream_st stream;
 
@@ -33,59 +45,25 @@ final class CuBlas implements DenseProduct {
     this.stream = stream;
   }
 
-  /** Loads cuBLAS once and keeps the reason of a failure; one handle for each GPU, to the end. */
-  private static final class Library {
-    static final BackendUnavailableException FAILURE = load();
-
-    private static final java.util.Map<Integer, cublasContext> HANDLES = new java.util.HashMap<>();
-
-    private static BackendUnavailableException load() {
-      try {
-        Loader.load(cudart.class);
-        Loader.load(cublas.class);
-        return null;
-      } catch (Exception | LinkageError failure) {
-        return unavailable(failure);
-      }
-    }
+  /** One handle for each GPU, to the end. */
+  private static final class Handles {
+    private static final java.util.Map<Integer, cublasContext> ALL = new java.util.HashMap<>();
 
     /** Call with the class locked and the GPU chosen. */
-    static cublasContext handle(int ordinal) {
-      cublasContext handle = HANDLES.get(ordinal);
+    static cublasContext of(int ordinal) {
+      cublasContext handle = ALL.get(ordinal);
       if (handle == null) {
         handle = new cublasContext();
         requireDone("cublasCreate", cublas.cublasCreate_v2(handle));
-        HANDLES.put(ordinal, handle);
+        ALL.put(ordinal, handle);
       }
       return handle;
     }
   }
 
-  private static BackendUnavailableException unavailable(Throwable failure) {
-    List<Throwable> causes = NativeLibrary.causes(failure);
-    return new BackendUnavailableException(
-        "cuBLAS cannot be loaded: "
-            + causes.get(causes.size() - 1)
-            + "; add org.bytedeco:cuda and the same with the classifier "
-            + Loader.getPlatform()
-            + " to the class path, and install CUDA 13's libcublas or add the classifier "
-            + Loader.getPlatform()
-            + "-redist",
-        causes);
-  }
-
   /** Throws where cuBLAS or its GPU cannot be used. */
   static DenseProduct open(String operation, Device device) {
-    BackendUnavailableException failure;
-    try {
-      failure = Library.FAILURE;
-    } catch (LinkageError missing) { // the presets' classes themselves are absent
-      failure = unavailable(missing);
-    }
-    if (failure != null) {
-      throw new BackendUnavailableException(
-          operation + ": " + failure.getMessage(), List.of(failure.getSuppressed()));
-    }
+    CUBLAS.require(operation);
     CUstream_st stream = new CUstream_st(new Tensor.HostMemory(device.stream(), 1));
     return new CuBlas(device.ordinal(), stream);
   }
@@ -109,9 +87,9 @@ final class CuBlas implements DenseProduct {
     NativeOwner.acquireAll("cuBLAS", a, b, c, null, null);
     try (FloatPointer one = new FloatPointer(alpha);
         FloatPointer other = new FloatPointer(beta)) {
-      synchronized (Library.class) {
+      synchronized (Handles.class) {
         requireDone("cudaSetDevice", cudart.cudaSetDevice(ordinal));
-        cublasContext handle = Library.handle(ordinal);
+        cublasContext handle = Handles.of(ordinal);
         requireDone("cublasSetStream", cublas.cublasSetStream_v2(handle, stream));
         requireDone(
             "cublasGemmEx",
