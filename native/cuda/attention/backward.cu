@@ -104,24 +104,16 @@ __global__ void __launch_bounds__(kAttentionThreads, 3) attention_dq_kernel(Atte
   auto& shared = *reinterpret_cast<Shared*>(LK_SHARED_MEMORY());
   const int warp = warp_index(), lane = lane_index();
   const int64_t kv_head = blockIdx.x % a.kv_heads;
-  const int64_t last_tile = gridDim.x / a.kv_heads - 1, tile_index = last_tile - blockIdx.x / a.kv_heads;
   SequenceTile tile;
-  const auto tiles_of = [&](const Sequence& s) { return ceil_div(s.queries * a.group, Shared::kBlockRows); };
-  if (!find_tile(a, tile_index, blockIdx.x == 0 && warp == 0, tiles_of, tile)) return;
+  if (!find_query_tile<Shared::kBlockRows>(a, tile)) return;
 
   const QueryRows rows{a, tile.sequence, kv_head};
   const int64_t first_row = tile.index * Shared::kBlockRows, warp_row = first_row + warp * kRows;
-  const int64_t last_row =
-      rows.count() - 1 < first_row + Shared::kBlockRows - 1 ? rows.count() - 1 : first_row + Shared::kBlockRows - 1;
-  read_rows<kLaneColumns>(
-      a, a.q, [&](int r) { return rows.start(first_row + r, a.q.stride); }, Shared::kBlockRows, 0, kDepth, a.scale,
-      &shared.left[0][0], kDepth);
+  const int64_t last_row = last_query_row<Shared::kBlockRows>(rows, first_row);
+  read_queries(a, rows, first_row, shared.left, shared.positions);
   read_rows<kLaneColumns>(
       a, t.dy, [&](int r) { return rows.start(first_row + r, t.dy.stride); }, Shared::kBlockRows, 0, kDepth, 1.0f,
       &shared.right[0][0], kDepth);
-  if (threadIdx.x < Shared::kBlockRows) {
-    shared.positions[threadIdx.x] = static_cast<int32_t>(rows.position(first_row + threadIdx.x));
-  }
   __syncthreads();
 
   float delta[kRows], log_sum_exp[kRows];

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "cuda/attention/sequences.cuh"
+#include "cuda/attention/tile.cuh"
 
 namespace lk::cuda {
 
@@ -31,6 +32,32 @@ __device__ inline int64_t key_start(const AttentionArgs& a, const Sequence& s, i
 // Keys [first, position] are seen from `position`.
 __device__ inline int64_t first_seen(const AttentionArgs& a, int64_t position) {
   return a.window > 0 && position >= a.window ? position - a.window + 1 : 0;
+}
+
+// The query rows of this block: kBlockRows from tile.index * kBlockRows. False where there are none.
+template <int kBlockRows>
+__device__ bool find_query_tile(const AttentionArgs& a, SequenceTile& tile) {
+  // The last tiles first: their rows see the most keys. The very last lies behind those of all sequences.
+  const int64_t last_tile = gridDim.x / a.kv_heads - 1, tile_index = last_tile - blockIdx.x / a.kv_heads;
+  const auto tiles_of = [&](const Sequence& s) { return ceil_div(s.queries * a.group, kBlockRows); };
+  return find_tile(a, tile_index, blockIdx.x == 0 && warp_index() == 0, tiles_of, tile);
+}
+
+// The last query row of a block that is there.
+template <int kBlockRows>
+__device__ int64_t last_query_row(const QueryRows& rows, int64_t first_row) {
+  const int64_t last = first_row + kBlockRows - 1;
+  return rows.count() - 1 < last ? rows.count() - 1 : last;
+}
+
+// scale * q of the block's rows, and their positions, into shared memory.
+template <int kDepth, int kBlockRows>
+__device__ void read_queries(const AttentionArgs& a, const QueryRows& rows, int64_t first_row,
+                             float (&q)[kBlockRows][kDepth], int32_t (&positions)[kBlockRows]) {
+  read_rows<Panel<kDepth>::kLaneColumns>(
+      a, a.q, [&](int r) { return rows.start(first_row + r, a.q.stride); }, kBlockRows, 0, kDepth, a.scale, &q[0][0],
+      kDepth);
+  if (threadIdx.x < kBlockRows) positions[threadIdx.x] = static_cast<int32_t>(rows.position(first_row + threadIdx.x));
 }
 
 }  // namespace lk::cuda
